@@ -1,0 +1,132 @@
+//! What could not be dealt with: kept, shown, and never in the way.
+
+use faultline_domain::envelope::Position;
+use faultline_domain::id::{ScopeName, SourceName};
+use faultline_domain::time::Timestamp;
+use sqlx::{Any, Transaction};
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::page::{Cursor, Page, fetch_rows};
+use crate::rows::insert_rows;
+
+/// A payload, or the rows of one, that a reader could not deal with. The
+/// payload itself lies in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where in the journal.
+    pub position: Position,
+    /// Who could not deal with it: a format, or an instance.
+    pub reader: String,
+    /// When the payload arrived.
+    pub received: Timestamp,
+    /// Who sent it.
+    pub source: SourceName,
+    /// `malformed`, `trap`, the name of a limit, …
+    pub code: String,
+    /// What was wrong.
+    pub message: String,
+}
+
+impl Store {
+    /// Dead letters, the last first.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn dead_letter_list(
+        &self,
+        scope: &ScopeName,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let after = after.unwrap_or_else(Cursor::latest);
+        let rows: Vec<DeadLetterRow> = sqlx::query_as(
+            "select * from dead_letter where scope = $1 and (position, reader) < ($2, $3) \
+             order by position desc, reader desc limit $4",
+        )
+        .bind(scope.as_str())
+        .bind(after.number_signed())
+        .bind(after.id)
+        .bind(fetch_rows(limit))
+        .fetch_all(self.state.read())
+        .await?;
+        let letters = rows
+            .into_iter()
+            .map(DeadLetterRow::into_letter)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::from_rows(letters, limit, |letter| Cursor {
+            number: letter.position.0,
+            id: letter.reader.clone(),
+        }))
+    }
+
+    /// The dead letters of one envelope.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn dead_letters_at(
+        &self,
+        scope: &ScopeName,
+        position: Position,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let rows: Vec<DeadLetterRow> = sqlx::query_as(
+            "select * from dead_letter where scope = $1 and position = $2 order by reader",
+        )
+        .bind(scope.as_str())
+        .bind(position.as_i64())
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(DeadLetterRow::into_letter).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DeadLetterRow {
+    position: i64,
+    reader: String,
+    received: i64,
+    source: String,
+    code: String,
+    message: String,
+}
+
+impl DeadLetterRow {
+    fn into_letter(self) -> Result<DeadLetter, StoreError> {
+        Ok(DeadLetter {
+            position: Position::from_i64(self.position),
+            reader: self.reader,
+            received: Timestamp::from_i64(self.received),
+            source: SourceName::new(self.source)
+                .map_err(|error| StoreError::corrupt("dead_letter", error))?,
+            code: self.code,
+            message: self.message,
+        })
+    }
+}
+
+pub(crate) async fn insert(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    letters: &[DeadLetter],
+) -> Result<(), StoreError> {
+    insert_rows(
+        transaction,
+        "insert into dead_letter (scope, position, reader, received, source, code, message) \
+         values",
+        7,
+        "on conflict (scope, position, reader) do update set code = excluded.code, \
+         message = excluded.message",
+        letters,
+        |query, letter| {
+            query
+                .bind(scope.as_str())
+                .bind(letter.position.as_i64())
+                .bind(&letter.reader)
+                .bind(letter.received.as_i64())
+                .bind(letter.source.as_str())
+                .bind(&letter.code)
+                .bind(&letter.message)
+        },
+    )
+    .await
+}

@@ -1,0 +1,65 @@
+//! What can go wrong.
+
+use faultline_domain::envelope::Position;
+use thiserror::Error;
+
+/// Why something was not stored or read.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database refused, or is not there.
+    #[error("the database does not answer as it should")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the schema of {database} cannot be brought up to date")]
+    Migration {
+        /// Which database.
+        database: String,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// Another worker has moved the stage since this one last looked. What was
+    /// to be committed is void: read the position again and go on from there.
+    #[error("stage {stage} is not at {expected} any more: another worker has moved it")]
+    Moved {
+        /// Which stage.
+        stage: &'static str,
+        /// Where it was expected.
+        expected: Position,
+    },
+    /// A row does not hold what it should.
+    #[error("{table} holds a row that cannot be read: {reason}")]
+    Corrupt {
+        /// Which table.
+        table: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something with this name is there already.
+    #[error("{what} `{name}` exists already")]
+    Exists {
+        /// What sort of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A cursor that this store did not hand out.
+    #[error("`{0}` is not a cursor of this listing: begin without one")]
+    BadCursor(String),
+}
+
+impl StoreError {
+    /// For a row that cannot be read.
+    pub(crate) fn corrupt(table: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            table,
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Whether trying again later can help: the database is busy, full, or not
+    /// there.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Database(_))
+    }
+}

@@ -1,0 +1,223 @@
+//! The journal: append, and read from a position.
+
+use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
+use faultline_domain::id::{ScopeName, SourceName};
+use faultline_domain::time::Timestamp;
+use futures_util::TryStreamExt as _;
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::rows::{from_json, insert_rows, json, signed};
+
+/// The most envelopes of one read.
+pub const ENVELOPES_PER_READ_MAX: u32 = 4_096;
+
+/// Bodies shorter than this are not worth compressing.
+const COMPRESS_BYTES_MIN: usize = 512;
+
+/// zstd's level: the journal is written once and mostly read once.
+const COMPRESS_LEVEL: i32 = 1;
+
+/// The end of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalHead {
+    /// The last position that was given away.
+    pub position: Position,
+    /// When that envelope arrived.
+    pub received: Timestamp,
+}
+
+struct Row {
+    position: i64,
+    arrival: Arrival,
+    received: i64,
+    encoding: &'static str,
+    body: Vec<u8>,
+    body_bytes: i64,
+}
+
+impl Store {
+    /// Appends envelopes in this order, all or none, and gives the position of
+    /// the first. They are durable when this returns. Arrival times never go
+    /// back: where the clock did, the time before it is taken again.
+    ///
+    /// # Errors
+    /// If the database refuses; nothing is appended then.
+    pub async fn envelope_append(
+        &self,
+        scope: &ScopeName,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Position, StoreError> {
+        let count = signed(arrivals.len() as u64);
+        let mut transaction = self.journal.write().await?;
+        // Updating the head first makes other writers wait their turn.
+        let (last, mut received): (i64, i64) = sqlx::query_as(
+            "insert into journal_head (scope, position, received) values ($1, $2, 0) \
+             on conflict (scope) do update set position = journal_head.position + $2 \
+             returning position, received",
+        )
+        .bind(scope.as_str())
+        .bind(count)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let first = last - count + 1;
+        let rows: Vec<Row> = arrivals
+            .into_iter()
+            .zip(first..)
+            .map(|(mut arrival, position)| {
+                received = received.max(arrival.received.as_i64());
+                let body_bytes = signed(arrival.body.len() as u64);
+                let (encoding, body) = compress(std::mem::take(&mut arrival.body));
+                Row {
+                    position,
+                    arrival,
+                    received,
+                    encoding,
+                    body,
+                    body_bytes,
+                }
+            })
+            .collect();
+        insert_rows(
+            &mut transaction,
+            "insert into envelope (scope, position, source, format, content_type, headers, \
+             encoding, body, body_bytes, received) values",
+            10,
+            "",
+            &rows,
+            |query, row| {
+                query
+                    .bind(scope.as_str())
+                    .bind(row.position)
+                    .bind(row.arrival.source.as_str())
+                    .bind(row.arrival.format.to_string())
+                    .bind(&row.arrival.content_type)
+                    .bind(json(&row.arrival.headers))
+                    .bind(row.encoding)
+                    .bind(row.body.as_slice())
+                    .bind(row.body_bytes)
+                    .bind(row.received)
+            },
+        )
+        .await?;
+        sqlx::query("update journal_head set received = $2 where scope = $1")
+            .bind(scope.as_str())
+            .bind(received)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Position::from_i64(first))
+    }
+
+    /// The end of the journal.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn journal_head(&self, scope: &ScopeName) -> Result<JournalHead, StoreError> {
+        let row: Option<(i64, i64)> =
+            sqlx::query_as("select position, received from journal_head where scope = $1")
+                .bind(scope.as_str())
+                .fetch_optional(self.journal.read())
+                .await?;
+        Ok(
+            row.map_or_else(JournalHead::default, |(position, received)| JournalHead {
+                position: Position::from_i64(position),
+                received: Timestamp::from_i64(received),
+            }),
+        )
+    }
+
+    /// Up to `most` envelopes after a position, fewer if their bodies come to
+    /// more than `bytes_most` (but at least one, if there is one).
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn envelope_list(
+        &self,
+        scope: &ScopeName,
+        after: Position,
+        most: u32,
+        bytes_most: usize,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        let mut stream = sqlx::query_as::<_, EnvelopeRow>(
+            "select position, source, format, content_type, headers, encoding, body, received \
+             from envelope where scope = $1 and position > $2 order by position limit $3",
+        )
+        .bind(scope.as_str())
+        .bind(after.as_i64())
+        .bind(i64::from(most.min(ENVELOPES_PER_READ_MAX)))
+        .fetch(self.journal.read());
+        let mut envelopes = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = stream.try_next().await? {
+            let envelope = row.into_envelope()?;
+            bytes += envelope.arrival.body.len();
+            envelopes.push(envelope);
+            if bytes >= bytes_most {
+                break;
+            }
+        }
+        Ok(envelopes)
+    }
+
+    /// One envelope; none if there is none, or retention has removed it.
+    ///
+    /// # Errors
+    /// If the database refuses, or the row cannot be read.
+    pub async fn envelope_fetch(
+        &self,
+        scope: &ScopeName,
+        position: Position,
+    ) -> Result<Option<Envelope>, StoreError> {
+        let before = Position(position.0.saturating_sub(1));
+        let found = self.envelope_list(scope, before, 1, usize::MAX).await?;
+        Ok(found.into_iter().find(|found| found.position == position))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct EnvelopeRow {
+    position: i64,
+    source: String,
+    format: String,
+    content_type: String,
+    headers: String,
+    encoding: String,
+    body: Vec<u8>,
+    received: i64,
+}
+
+impl EnvelopeRow {
+    fn into_envelope(self) -> Result<Envelope, StoreError> {
+        let corrupt = |reason: String| {
+            StoreError::corrupt("envelope", format!("position {}: {reason}", self.position))
+        };
+        let body = match self.encoding.as_str() {
+            "identity" => self.body,
+            "zstd" => zstd::stream::decode_all(self.body.as_slice())
+                .map_err(|error| corrupt(error.to_string()))?,
+            other => return Err(corrupt(format!("encoding `{other}`"))),
+        };
+        Ok(Envelope {
+            position: Position::from_i64(self.position),
+            arrival: Arrival {
+                source: SourceName::new(self.source).map_err(|e| corrupt(e.to_string()))?,
+                format: Format::try_from(self.format).map_err(corrupt)?,
+                content_type: self.content_type,
+                headers: from_json("envelope", &self.headers)?,
+                body,
+                received: Timestamp::from_i64(self.received),
+            },
+        })
+    }
+}
+
+fn compress(body: Vec<u8>) -> (&'static str, Vec<u8>) {
+    if body.len() < COMPRESS_BYTES_MIN {
+        return ("identity", body);
+    }
+    match zstd::bulk::compress(&body, COMPRESS_LEVEL) {
+        Ok(compressed) if compressed.len() < body.len() => ("zstd", compressed),
+        _ => ("identity", body),
+    }
+}

@@ -1,0 +1,91 @@
+//! What must not be lost, and the only crate that knows SQL.
+//!
+//! One SQL text serves SQLite, the embedded default, and PostgreSQL. With
+//! SQLite the journal and the tables are separate files, so that accepting
+//! payloads and working on them do not queue for one writer.
+//!
+//! Methods are grouped by what they deal with, a file each, and are named noun
+//! first: [`Store::envelope_append`], [`Store::alert_fetch`]. There are two
+//! kinds of writers: stages, which commit results together with their position
+//! ([`Store::observe_commit`], [`Store::correlate_commit`]), and people, whose
+//! changes to plugins and tokens are single statements beside their audit row.
+//!
+//! Nothing here decides anything; rules are in `faultline-domain`.
+
+mod alert;
+mod audit;
+mod change;
+mod checkpoint;
+mod database;
+mod dead_letter;
+mod error;
+mod history;
+mod incident;
+mod instance;
+mod journal;
+mod kv;
+mod page;
+mod retention;
+mod rows;
+mod series;
+mod setting;
+mod source;
+mod stage;
+mod token;
+mod topology;
+
+use std::path::Path;
+
+use sqlx::migrate::Migrator;
+
+pub use alert::{AlertFilter, TransitionRecord};
+pub use audit::AuditFilter;
+pub use change::ChangeRecord;
+pub use checkpoint::Checkpoint;
+pub use dead_letter::DeadLetter;
+pub use error::StoreError;
+pub use incident::{CommandRecord, IncidentFilter, RefusalRecord, StoredEvent};
+pub use instance::{BundleFiles, BundleRecord, GrantRecord, InstanceRecord};
+pub use journal::{ENVELOPES_PER_READ_MAX, JournalHead};
+pub use kv::{KvChange, KvCommit, KvEntry};
+pub use page::{Cursor, Page};
+pub use retention::{Retention, Swept};
+pub use series::{Chunk, LogSourceRecord, SeriesRecord};
+pub use source::SourceRecord;
+pub use stage::{CorrelateCommit, News, ObserveCommit, StageName, StagePosition, TransitionWrite};
+pub use token::{Purpose, TokenRecord};
+pub use topology::DependencyRecord;
+
+use database::Database;
+
+static JOURNAL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
+static STATE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/state");
+
+/// The journal and the tables. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    journal: Database,
+    state: Database,
+}
+
+impl Store {
+    /// Opens the two SQLite files in this folder, which must exist, and brings
+    /// them to the current schema.
+    ///
+    /// # Errors
+    /// If a file cannot be opened or created, was written by a later version,
+    /// or a migration fails.
+    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let journal = Database::open_sqlite(&folder.join("journal.db")).await?;
+        let state = Database::open_sqlite(&folder.join("state.db")).await?;
+        journal.migrate(&JOURNAL_MIGRATIONS).await?;
+        state.migrate(&STATE_MIGRATIONS).await?;
+        Ok(Self { journal, state })
+    }
+
+    /// Waits for running statements and closes all connections.
+    pub async fn close(&self) {
+        self.journal.close().await;
+        self.state.close().await;
+    }
+}

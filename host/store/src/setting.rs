@@ -1,0 +1,58 @@
+//! Small facts about the installation itself.
+
+use sqlx::{Any, Transaction};
+
+use crate::Store;
+use crate::error::StoreError;
+
+impl Store {
+    /// A setting; none if it was never set.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn setting_fetch(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("select value from setting where name = $1")
+            .bind(name)
+            .fetch_optional(self.state.read())
+            .await?;
+        Ok(row.map(|(value,)| value))
+    }
+
+    /// Sets a setting.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn setting_put(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let mut transaction = self.state.write().await?;
+        setting_write(&mut transaction, name, value).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+pub(crate) async fn setting_read(
+    transaction: &mut Transaction<'_, Any>,
+    name: &str,
+) -> Result<Option<String>, StoreError> {
+    let row: Option<(String,)> = sqlx::query_as("select value from setting where name = $1")
+        .bind(name)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(row.map(|(value,)| value))
+}
+
+pub(crate) async fn setting_write(
+    transaction: &mut Transaction<'_, Any>,
+    name: &str,
+    value: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into setting (name, value) values ($1, $2) \
+         on conflict (name) do update set value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The chain survives concurrent writers, restarts and retention, and shows
+//! what was done to it behind the store's back.
+
+use faultline_domain::audit::{Broken, Verifier};
+use faultline_store::{AuditFilter, Retention, Store};
+
+use crate::{Fresh, at, entry, scope};
+
+async fn verify(store: &Store) -> Result<u64, Broken> {
+    let (sequence, hash) = store.audit_base().await.expect("a base");
+    let mut verifier = Verifier::after(sequence, hash);
+    let rows = store
+        .audit_list(&AuditFilter::default(), 1_000)
+        .await
+        .expect("rows");
+    for row in &rows {
+        verifier.next(row)?;
+    }
+    assert_eq!(verifier.head(), store.audit_head().await.expect("a head"));
+    Ok(rows.len() as u64)
+}
+
+#[tokio::test]
+async fn the_chain_holds() {
+    let fresh = Fresh::open().await;
+    assert_eq!(verify(&fresh.store).await, Ok(0));
+    let tasks: Vec<_> = (0..10)
+        .map(|i| {
+            let store = fresh.store.clone();
+            tokio::spawn(async move { store.audit_append(entry("plugin.grant", i)).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("appends");
+    }
+    let fresh = fresh.reopen().await;
+    fresh
+        .store
+        .audit_append(entry("token.create", 11))
+        .await
+        .expect("appends");
+    assert_eq!(verify(&fresh.store).await, Ok(11));
+
+    let filter = AuditFilter {
+        action: Some("token.".to_owned()),
+        ..AuditFilter::default()
+    };
+    let rows = fresh.store.audit_list(&filter, 10).await.expect("rows");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].entry, entry("token.create", 11));
+}
+
+#[tokio::test]
+async fn retention_keeps_the_chain_verifiable() {
+    let fresh = Fresh::open().await;
+    for i in 0..10 {
+        let appended = fresh.store.audit_append(entry("test", 100 + i)).await;
+        appended.expect("appends");
+    }
+    let retention = Retention::default();
+    let now = at(105).plus(retention.audit);
+    let swept = fresh.store.sweep(&scope(), &retention, now).await;
+    assert_eq!(swept.expect("sweeps").audit_rows, 5);
+    // Five that are left, and the row that says that five went.
+    assert_eq!(verify(&fresh.store).await, Ok(6));
+}
+
+#[tokio::test]
+async fn tampering_shows() {
+    let fresh = Fresh::open().await;
+    for i in 0..5 {
+        let appended = fresh.store.audit_append(entry("test", i)).await;
+        appended.expect("appends");
+    }
+    let url = format!(
+        "sqlite://{}",
+        fresh.folder.path().join("state.db").display()
+    );
+    let tamper = sqlx::AnyPool::connect(&url).await.expect("opens");
+    sqlx::query("update audit set actor = 'somebody else' where sequence = 3")
+        .execute(&tamper)
+        .await
+        .expect("writes");
+    assert_eq!(verify(&fresh.store).await, Err(Broken::Content(3)));
+    sqlx::query("delete from audit where sequence = 3")
+        .execute(&tamper)
+        .await
+        .expect("writes");
+    let gap = Broken::Gap {
+        expected: 3,
+        found: 4,
+    };
+    assert_eq!(verify(&fresh.store).await, Err(gap));
+}

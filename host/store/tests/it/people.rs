@@ -1,0 +1,158 @@
+//! What operators decide: bundles, instances, grants, tokens.
+
+use faultline_domain::access::Role;
+use faultline_domain::grant::Grant;
+use faultline_domain::id::{Digest, InstanceName};
+use faultline_domain::plugin::Kind;
+use faultline_store::{
+    AuditFilter, BundleFiles, BundleRecord, GrantRecord, InstanceRecord, Purpose, StoreError,
+    TokenRecord,
+};
+
+use crate::{Fresh, at, entry, source};
+
+fn bundle() -> BundleRecord {
+    BundleRecord {
+        digest: Digest::of(b"manifest"),
+        plugin: "faultline/baseline".to_owned(),
+        version: "0.1.0".to_owned(),
+        installed: at(1),
+        installed_by: "dana".to_owned(),
+        origin: "bundled".to_owned(),
+    }
+}
+
+fn instance(name: &str) -> InstanceRecord {
+    InstanceRecord {
+        name: InstanceName::new(name).expect("a name"),
+        bundle: bundle().digest,
+        component: "baseline".to_owned(),
+        kind: Kind::Detector,
+        config: "{}".to_owned(),
+        settings: "{}".to_owned(),
+        enabled: true,
+        created: at(2),
+        created_by: "dana".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn bundles_instances_and_grants_read_back() {
+    let fresh = Fresh::open().await;
+    let store = &fresh.store;
+    let files: BundleFiles = [("plugin.toml".to_owned(), b"schema = 1".to_vec())].into();
+    for _ in 0..2 {
+        let put = store
+            .bundle_put(&bundle(), &files, entry("plugin.install", 1))
+            .await;
+        put.expect("again is fine");
+    }
+    assert_eq!(store.bundle_list().await.expect("reads"), [bundle()]);
+    assert_eq!(
+        store.bundle_files(bundle().digest).await.expect("reads"),
+        files
+    );
+
+    let mut one = instance("one");
+    let created = store
+        .instance_create(&one, entry("instance.create", 2))
+        .await;
+    created.expect("creates");
+    let twice = store
+        .instance_create(&one, entry("instance.create", 3))
+        .await;
+    assert!(matches!(twice, Err(StoreError::Exists { .. })));
+    one.enabled = false;
+    let updated = store
+        .instance_update(&one, entry("instance.disable", 4))
+        .await;
+    assert!(updated.expect("updates"));
+    let missing = store
+        .instance_update(&instance("two"), entry("instance.disable", 5))
+        .await;
+    assert!(!missing.expect("answers"));
+    assert_eq!(store.instance_list().await.expect("reads"), [one.clone()]);
+
+    let grant = Grant {
+        capability: "state".to_owned(),
+        by: "dana".to_owned(),
+        at: at(6),
+        reason: "cursor".to_owned(),
+    };
+    let record = GrantRecord {
+        instance: one.name.clone(),
+        grant: grant.clone(),
+    };
+    store
+        .grant_put(&record, entry("plugin.grant", 6))
+        .await
+        .expect("grants");
+    assert_eq!(store.grant_list(&one.name).await.expect("reads"), [grant]);
+    let revoke = async |secs| {
+        let revoked = store
+            .grant_revoke(&one.name, "state", entry("plugin.revoke", secs))
+            .await;
+        revoked.expect("answers")
+    };
+    assert!(revoke(7).await);
+    assert!(!revoke(8).await);
+
+    // What did not happen has no row.
+    let rows = store
+        .audit_list(&AuditFilter::default(), 100)
+        .await
+        .expect("rows");
+    let times: Vec<u64> = rows
+        .iter()
+        .map(|row| row.entry.at.as_micros() / 1_000_000)
+        .collect();
+    assert_eq!(times, [1, 1, 2, 4, 6, 7]);
+}
+
+#[tokio::test]
+async fn tokens_expire_and_are_revoked() {
+    let fresh = Fresh::open().await;
+    let store = &fresh.store;
+    let person = TokenRecord {
+        id: "one".to_owned(),
+        name: "dana's".to_owned(),
+        purpose: Purpose::Api(Role::Operator),
+        hash: Digest::of(b"secret one"),
+        created: at(1),
+        created_by: "dana".to_owned(),
+        expires: Some(at(100)),
+        revoked: None,
+    };
+    let sender = TokenRecord {
+        id: "two".to_owned(),
+        purpose: Purpose::Ingest(Some(source("shop"))),
+        hash: Digest::of(b"secret two"),
+        ..person.clone()
+    };
+    for token in [&person, &sender] {
+        let created = store.token_create(token, entry("token.create", 1)).await;
+        created.expect("creates");
+    }
+    let found = store
+        .token_find(Digest::of(b"secret one"))
+        .await
+        .expect("reads");
+    assert_eq!(found.as_ref(), Some(&person));
+    assert!(person.is_valid(at(99)) && !person.is_valid(at(100)));
+    assert_eq!(
+        store.token_find(Digest::of(b"guess")).await.expect("reads"),
+        None
+    );
+
+    let revoked = store
+        .token_revoke("two", at(50), entry("token.revoke", 50))
+        .await;
+    assert!(revoked.expect("revokes"));
+    let again = store
+        .token_revoke("two", at(51), entry("token.revoke", 51))
+        .await;
+    assert!(!again.expect("answers"));
+    let listed = store.token_list().await.expect("reads");
+    assert_eq!(listed[1].revoked, Some(at(50)));
+    assert!(!listed[1].is_valid(at(50)));
+}
