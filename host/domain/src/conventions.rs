@@ -5,55 +5,86 @@
 use crate::entity::Entity;
 use crate::labels::Labels;
 
-/// A rule: the first of these labels that is set names an entity of this kind.
-struct Rule {
-    kind: &'static str,
-    labels: &'static [&'static str],
-}
+/// The kinds of entities that labels name, in the order of precedence for
+/// [`primary_entity`]: from what people operate to what it runs on.
+const KINDS: [&str; 5] = ["service", "workload", "pod", "host", "node"];
 
-/// In the order of precedence for [`primary_entity`]: from what people operate
-/// to what it runs on.
-const RULES: &[Rule] = &[
-    Rule {
-        kind: "service",
-        labels: &[
-            "service.name",
-            "service_name",
-            "service",
-            "app.kubernetes.io/name",
-            "app_kubernetes_io_name",
-            "app",
-            "application",
-        ],
-    },
-    Rule {
-        kind: "workload",
-        labels: &[
-            "k8s.deployment.name",
-            "deployment",
-            "k8s.statefulset.name",
-            "statefulset",
-            "k8s.daemonset.name",
-            "daemonset",
-        ],
-    },
-    Rule {
-        kind: "pod",
-        labels: &["k8s.pod.name", "k8s_pod_name", "pod", "pod_name"],
-    },
-    Rule {
-        kind: "host",
-        labels: &["host.name", "host_name", "hostname", "host", "nodename"],
-    },
-    Rule {
-        kind: "node",
-        labels: &["k8s.node.name", "k8s_node_name", "node"],
-    },
-];
+const SERVICE: usize = 0;
+const WORKLOAD: usize = 1;
+const POD: usize = 2;
+const HOST: usize = 3;
+const NODE: usize = 4;
+
+/// Which kind of entity a label names, and how telling it is among the labels
+/// that name this kind: the lowest number counts.
+///
+/// A function and not a table, for it is asked about every label of every
+/// series that comes in: this is a comparison with the names of the same
+/// length.
+fn naming(label: &str) -> Option<(usize, u8)> {
+    Some(match label {
+        "service.name" => (SERVICE, 0),
+        "service_name" => (SERVICE, 1),
+        "service" => (SERVICE, 2),
+        "app.kubernetes.io/name" => (SERVICE, 3),
+        "app_kubernetes_io_name" => (SERVICE, 4),
+        "app" => (SERVICE, 5),
+        "application" => (SERVICE, 6),
+        "k8s.deployment.name" => (WORKLOAD, 0),
+        "deployment" => (WORKLOAD, 1),
+        "k8s.statefulset.name" => (WORKLOAD, 2),
+        "statefulset" => (WORKLOAD, 3),
+        "k8s.daemonset.name" => (WORKLOAD, 4),
+        "daemonset" => (WORKLOAD, 5),
+        "k8s.pod.name" => (POD, 0),
+        "k8s_pod_name" => (POD, 1),
+        "pod" => (POD, 2),
+        "pod_name" => (POD, 3),
+        "host.name" => (HOST, 0),
+        "host_name" => (HOST, 1),
+        "hostname" => (HOST, 2),
+        "host" => (HOST, 3),
+        "nodename" => (HOST, 4),
+        "k8s.node.name" => (NODE, 0),
+        "k8s_node_name" => (NODE, 1),
+        "node" => (NODE, 2),
+        _ => return None,
+    })
+}
 
 /// Jobs of Prometheus whose `instance` is a host and not a replica of a
 /// service.
 const HOST_JOBS: &[&str] = &["node", "node-exporter", "node_exporter", "windows_exporter"];
+
+/// The names that labels give to entities of each of the [`KINDS`], before the
+/// habits of Prometheus are considered.
+fn names(labels: &Labels) -> [Option<&str>; KINDS.len()] {
+    let mut best: [Option<(u8, &str)>; KINDS.len()] = [None; KINDS.len()];
+    for (label, value) in labels.iter() {
+        if let Some((kind, rank)) = naming(label)
+            && best[kind].is_none_or(|(found, _)| rank < found)
+        {
+            best[kind] = Some((rank, value));
+        }
+    }
+    best.map(|found| found.map(|(_, name)| name))
+}
+
+/// The entities that labels name, the most telling first, each made when it is
+/// asked for.
+fn candidates(labels: &Labels) -> impl Iterator<Item = Entity> {
+    let mut names = names(labels);
+    let job = labels.get("job");
+    if job.is_some_and(|job| HOST_JOBS.contains(&job)) {
+        names[HOST] = names[HOST].or_else(|| labels.get("instance").map(without_port));
+    } else {
+        names[SERVICE] = names[SERVICE].or(job);
+    }
+    KINDS
+        .into_iter()
+        .zip(names)
+        .filter_map(|(kind, name)| Entity::new(kind, name?).ok())
+}
 
 /// Every entity that the labels name, the most telling first, none twice.
 ///
@@ -61,34 +92,13 @@ const HOST_JOBS: &[&str] = &["node", "node-exporter", "node_exporter", "windows_
 /// without its port is a host if the job is a node exporter, and otherwise
 /// says nothing: it is one of many replicas.
 pub fn entities(labels: &Labels) -> Vec<Entity> {
-    let mut found: Vec<Entity> = RULES
-        .iter()
-        .filter_map(|rule| {
-            let name = rule.labels.iter().find_map(|label| labels.get(label))?;
-            Entity::new(rule.kind, name).ok()
-        })
-        .collect();
-    let job = labels.get("job");
-    let is_host_job = job.is_some_and(|job| HOST_JOBS.contains(&job));
-    if is_host_job {
-        let host = labels.get("instance").map(without_port);
-        if let Some(host) = host.and_then(|name| Entity::new("host", name).ok())
-            && !found.iter().any(|entity| entity.kind() == "host")
-        {
-            found.push(host);
-        }
-    } else if !found.iter().any(|entity| entity.kind() == "service")
-        && let Some(service) = job.and_then(|job| Entity::new("service", job).ok())
-    {
-        found.insert(0, service);
-    }
-    found
+    candidates(labels).collect()
 }
 
 /// The one entity that a series or a log line belongs to: the first of
 /// [`entities`].
 pub fn primary_entity(labels: &Labels) -> Option<Entity> {
-    entities(labels).into_iter().next()
+    candidates(labels).next()
 }
 
 /// `10.0.0.7:9100` is `10.0.0.7`, `[::1]:9100` is `::1`, `::1` is itself.

@@ -157,6 +157,8 @@ pub struct Incidents {
     by_id: BTreeMap<IncidentId, Incident>,
     /// The one incident that each alert is a member of.
     membership: BTreeMap<AlertId, IncidentId>,
+    /// Closed or merged since [`Incidents::take_finished`] was last called.
+    finished: Vec<Incident>,
 }
 
 impl Incidents {
@@ -180,7 +182,14 @@ impl Incidents {
             policy,
             by_id,
             membership,
+            finished: Vec::new(),
         }
+    }
+
+    /// Those that were closed or merged since this was last called, as they
+    /// ended.
+    pub fn take_finished(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.finished)
     }
 
     /// Those that are not closed, by id.
@@ -653,11 +662,13 @@ impl Incidents {
             }
             _ => {}
         }
-        match self.by_id.get_mut(&id) {
-            Some(incident) => {
+        match self.by_id.remove(&id) {
+            Some(mut incident) => {
                 incident.apply(event);
                 if incident.phase.is_final() {
-                    self.by_id.remove(&id);
+                    self.finished.push(incident);
+                } else {
+                    self.by_id.insert(id, incident);
                 }
             }
             None => {

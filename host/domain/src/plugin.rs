@@ -304,6 +304,16 @@ pub trait Detector: Send {
     fn load(&mut self, state: &[u8]) -> Result<(), CallError>;
 }
 
+/// Which telemetry a detector watches. What it does not watch never crosses
+/// into its sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Measurements.
+    pub samples: bool,
+    /// Log lines.
+    pub logs: bool,
+}
+
 /// Starts detectors of one instance: one for each shard, and a new one after a
 /// failure.
 pub trait DetectorFactory: Send + Sync {
@@ -312,6 +322,9 @@ pub trait DetectorFactory: Send + Sync {
 
     /// The component that it is.
     fn digest(&self) -> Digest;
+
+    /// What it watches.
+    fn inputs(&self) -> Inputs;
 
     /// A detector that has seen nothing yet.
     ///

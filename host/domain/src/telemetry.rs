@@ -34,12 +34,49 @@ pub struct SeriesKey {
 }
 
 /// A series as an envelope announces it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeriesDef {
-    /// What it measures.
+    /// What the sender measures.
     pub key: SeriesKey,
     /// How to read its values.
     pub reading: Reading,
+}
+
+impl SeriesDef {
+    /// What becomes of it after reading: a gauge stays what it is, of counters
+    /// and deltas what matters is how fast they grow.
+    pub fn measured(&self) -> SeriesKey {
+        match self.reading {
+            Reading::Gauge => self.key.clone(),
+            Reading::Counter | Reading::Delta => SeriesKey {
+                name: format!("rate({})", self.key.name),
+                unit: match self.key.unit.as_str() {
+                    "" | "1" => "1/s".to_owned(),
+                    unit => format!("{unit}/s"),
+                },
+                entity: self.key.entity.clone(),
+                attributes: self.key.attributes.clone(),
+            },
+        }
+    }
+}
+
+impl Reading {
+    /// One word, as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reading::Gauge => "gauge",
+            Reading::Counter => "counter",
+            Reading::Delta => "delta",
+        }
+    }
+
+    /// What the word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Reading::Gauge, Reading::Counter, Reading::Delta]
+            .into_iter()
+            .find(|reading| reading.as_str() == word)
+    }
 }
 
 /// Measurements in columns of equal length: row i is (series[i], time[i],

@@ -27,6 +27,15 @@ pub struct JournalHead {
     pub received: Timestamp,
 }
 
+/// What appending did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the first of the envelopes lies.
+    pub first: Position,
+    /// The end of the journal after the last of them.
+    pub head: JournalHead,
+}
+
 struct Row {
     position: i64,
     arrival: Arrival,
@@ -37,8 +46,7 @@ struct Row {
 }
 
 impl Store {
-    /// Appends envelopes in this order, all or none, and gives the position of
-    /// the first. They are durable when this returns. Arrival times never go
+    /// Appends envelopes in this order, all or none. They are durable when this returns. Arrival times never go
     /// back: where the clock did, the time before it is taken again.
     ///
     /// # Errors
@@ -47,7 +55,7 @@ impl Store {
         &self,
         scope: &ScopeName,
         arrivals: Vec<Arrival>,
-    ) -> Result<Position, StoreError> {
+    ) -> Result<Appended, StoreError> {
         let count = signed(arrivals.len() as u64);
         let mut transaction = self.journal.write().await?;
         // Updating the head first makes other writers wait their turn.
@@ -106,7 +114,13 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(Position::from_i64(first))
+        Ok(Appended {
+            first: Position::from_i64(first),
+            head: JournalHead {
+                position: Position::from_i64(last),
+                received: Timestamp::from_i64(received),
+            },
+        })
     }
 
     /// The end of the journal.

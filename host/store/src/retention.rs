@@ -144,10 +144,11 @@ impl Store {
     }
 
     async fn sweep_journal(&self, scope: &ScopeName, oldest: Timestamp) -> Result<u64, StoreError> {
-        // A worker that restarts reads again from its oldest checkpoint.
+        // Only the observe stage reads the journal, and after a restart again
+        // from its oldest checkpoint.
         let (needed,): (i64,) = sqlx::query_as(
             "select coalesce(min(position), 0) from ( \
-               select position from stage where scope = $1 union all \
+               select position from stage where scope = $1 and stage = 'observe' union all \
                select position from checkpoint where scope = $1 and stage = 'observe') as reached",
         )
         .bind(scope.as_str())

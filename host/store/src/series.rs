@@ -4,7 +4,7 @@ use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::ScopeName;
 use faultline_domain::labels::Labels;
-use faultline_domain::telemetry::{LogSource, SeriesKey};
+use faultline_domain::telemetry::{LogSource, Reading, SeriesDef, SeriesKey};
 use faultline_domain::time::Timestamp;
 use pco::standalone::{simple_compress, simple_decompress};
 use sqlx::{Any, Transaction};
@@ -24,8 +24,8 @@ const CHUNKS_PER_READ_MAX: i64 = 10_000;
 pub struct SeriesRecord {
     /// The catalogue's number.
     pub id: u32,
-    /// What it measures.
-    pub key: SeriesKey,
+    /// What the sender measures, and how its values are to be read.
+    pub def: SeriesDef,
     /// The envelope that first spoke of it.
     pub first: Position,
 }
@@ -142,6 +142,7 @@ struct SeriesRow {
     id: i64,
     name: String,
     unit: String,
+    reading: String,
     entity: Option<String>,
     attributes: String,
     first_position: i64,
@@ -151,11 +152,15 @@ impl SeriesRow {
     fn into_record(self) -> Result<SeriesRecord, StoreError> {
         Ok(SeriesRecord {
             id: number(self.id)?,
-            key: SeriesKey {
-                name: self.name,
-                unit: self.unit,
-                entity: entity(self.entity)?,
-                attributes: from_json::<Labels>("series", &self.attributes)?,
+            def: SeriesDef {
+                reading: Reading::from_word(&self.reading)
+                    .ok_or_else(|| StoreError::corrupt("series", &self.reading))?,
+                key: SeriesKey {
+                    name: self.name,
+                    unit: self.unit,
+                    entity: entity(self.entity)?,
+                    attributes: from_json::<Labels>("series", &self.attributes)?,
+                },
             },
             first: Position::from_i64(self.first_position),
         })
@@ -201,18 +206,21 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     insert_rows(
         transaction,
-        "insert into series (scope, id, name, unit, entity, attributes, first_position) values",
-        7,
+        "insert into series (scope, id, name, unit, reading, entity, attributes, \
+         first_position) values",
+        8,
         "on conflict (scope, id) do nothing",
         series,
         |query, record| {
+            let key = &record.def.key;
             query
                 .bind(scope.as_str())
                 .bind(i64::from(record.id))
-                .bind(&record.key.name)
-                .bind(&record.key.unit)
-                .bind(record.key.entity.as_ref().map(ToString::to_string))
-                .bind(json(&record.key.attributes))
+                .bind(&key.name)
+                .bind(&key.unit)
+                .bind(record.def.reading.as_str())
+                .bind(key.entity.as_ref().map(ToString::to_string))
+                .bind(json(&key.attributes))
                 .bind(record.first.as_i64())
         },
     )

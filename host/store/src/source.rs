@@ -61,6 +61,22 @@ impl SourceRecord {
         }
     }
 
+    /// Adds the counts of the same source, which are later.
+    pub fn add(&mut self, later: &Self) {
+        self.envelopes += later.envelopes;
+        self.body_bytes += later.body_bytes;
+        self.signals += later.signals;
+        self.samples += later.samples;
+        self.log_lines += later.log_lines;
+        self.spans += later.spans;
+        self.late += later.late;
+        self.rejected += later.rejected;
+        self.faults += later.faults;
+        self.without_entity += later.without_entity;
+        self.last_position = later.last_position;
+        self.last_received = later.last_received;
+    }
+
     fn counts(&self) -> [u64; 10] {
         [
             self.envelopes,

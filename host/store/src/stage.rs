@@ -145,6 +145,26 @@ pub struct News {
     pub commands: Vec<CommandRecord>,
 }
 
+impl CorrelateCommit {
+    /// Whether it says anything but that time has passed.
+    pub fn is_worth_writing(&self) -> bool {
+        self.from.position != self.to.position
+            || !self.events.is_empty()
+            || !self.command_outcomes.is_empty()
+            || !self.dead_letters.is_empty()
+    }
+}
+
+impl News {
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.transitions.is_empty()
+            && self.changes.is_empty()
+            && self.dependencies.is_empty()
+            && self.commands.is_empty()
+    }
+}
+
 impl Store {
     /// How far a stage has come; the beginning if it has not begun.
     ///

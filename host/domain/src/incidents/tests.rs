@@ -240,6 +240,9 @@ fn merges_and_splits_move_members_with_their_edges() {
         ["merged-into", "absorbed", "joined", "joined"]
     );
     assert_eq!(world.phase(fold), None);
+    let finished = world.incidents.take_finished();
+    assert_eq!(finished[0].merged_into, Some(keep));
+    assert!(world.incidents.take_finished().is_empty());
     assert_eq!(world.incidents.incident_of(id("c")), Some(keep));
 
     let (events, refused) = world.propose(

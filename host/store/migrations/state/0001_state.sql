@@ -54,6 +54,9 @@ create table series (
     id bigint not null,
     name text not null,
     unit text not null,
+    -- How the sender's values are to be read: a series of which the rate
+    -- matters is kept as a rate.
+    reading text not null,
     entity text,
     attributes text not null,
     first_position bigint not null,

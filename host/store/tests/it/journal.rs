@@ -25,12 +25,12 @@ async fn positions_have_no_gaps_and_time_never_goes_back() {
         .envelope_append(&scope(), vec![arrival(100, b"one"), arrival(90, &long)])
         .await
         .expect("appends");
-    assert_eq!(first, Position(1));
+    assert_eq!(first.first, Position(1));
     let next = store
         .envelope_append(&scope(), vec![arrival(95, b"")])
         .await
         .expect("appends");
-    assert_eq!(next, Position(3));
+    assert_eq!((next.first, next.head.position), (Position(3), Position(3)));
 
     let fresh = fresh.reopen().await;
     let envelopes = fresh
@@ -87,7 +87,7 @@ async fn concurrent_appends_share_no_position() {
         .collect();
     let mut firsts = Vec::new();
     for task in tasks {
-        firsts.push(task.await.expect("no panic").expect("appends").0);
+        firsts.push(task.await.expect("no panic").expect("appends").first.0);
     }
     firsts.sort_unstable();
     let expected: Vec<u64> = (0..20).map(|i| 1 + 2 * i).collect();

@@ -1,0 +1,162 @@
+//! Event time: how far it has come, and by when all of it has probably
+//! arrived.
+//!
+//! The watermark is the time up to which nothing more is expected: the least
+//! of what each active source has reached, less the declared lateness
+//! (Akidau et al., "The Dataflow Model", VLDB 2015, section 2.3). It is a
+//! function of the journal alone, arrival times included.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use faultline_domain::id::SourceName;
+use faultline_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How far each source has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EventClock {
+    sources: BTreeMap<SourceName, Reached>,
+    watermark: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Reached {
+    /// The latest event time of its telemetry.
+    high: Timestamp,
+    /// When that telemetry arrived.
+    received: Timestamp,
+}
+
+impl EventClock {
+    /// A source sent telemetry with this latest event time.
+    pub(crate) fn reach(&mut self, source: &SourceName, high: Timestamp, received: Timestamp) {
+        match self.sources.get_mut(source) {
+            Some(reached) => {
+                reached.high = reached.high.max(high);
+                reached.received = received;
+            }
+            None => {
+                self.sources
+                    .insert(source.clone(), Reached { high, received });
+            }
+        }
+    }
+
+    /// Arrival time has come to `clock`. Gives the watermarks before and now,
+    /// if it moved.
+    pub(crate) fn advance(
+        &mut self,
+        clock: Timestamp,
+        lateness: Duration,
+        idle_after: Duration,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let active = |reached: &&Reached| clock.since(reached.received) < idle_after;
+        // Where all are idle, time goes on all the same: what has not come by
+        // now is not late but absent.
+        let reached = self
+            .sources
+            .values()
+            .filter(active)
+            .map(|reached| reached.high)
+            .min()
+            .or_else(|| (!self.sources.is_empty()).then(|| clock.minus(idle_after)))?;
+        let watermark = reached.minus(lateness);
+        if watermark <= self.watermark {
+            return None;
+        }
+        let before = self.watermark;
+        self.watermark = watermark;
+        Some((before, watermark))
+    }
+}
+
+/// The steps of time between two watermarks, the later included. At most
+/// `most`, the last ones: after a long silence detectors need to know what time
+/// it is, not to be told of every step.
+pub(crate) fn steps(
+    before: Timestamp,
+    now: Timestamp,
+    step: Duration,
+    most: u32,
+) -> impl Iterator<Item = Timestamp> {
+    let last = now.floor(step);
+    let first = if before == Timestamp::ZERO {
+        last
+    } else {
+        before
+            .floor(step)
+            .plus(step)
+            .max(last.minus(step * most.saturating_sub(1)))
+    };
+    std::iter::successors(Some(first), move |at| Some(at.plus(step)))
+        .take_while(move |at| *at <= last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENESS: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn source(name: &str) -> SourceName {
+        SourceName::new(name).expect("a name")
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn waits_for_the_slowest_source_that_is_awake() {
+        let mut clock = EventClock::default();
+        assert_eq!(clock.advance(at(100), LATENESS, IDLE), None);
+        clock.reach(&source("fast"), at(100), at(100));
+        clock.reach(&source("slow"), at(70), at(100));
+        assert_eq!(
+            clock.advance(at(100), LATENESS, IDLE),
+            Some((at(0), at(60)))
+        );
+        clock.reach(&source("fast"), at(150), at(150));
+        assert_eq!(clock.advance(at(150), LATENESS, IDLE), None);
+        clock.reach(&source("fast"), at(165), at(165));
+        assert_eq!(
+            clock.advance(at(165), LATENESS, IDLE),
+            Some((at(60), at(155)))
+        );
+    }
+
+    #[test]
+    fn goes_on_when_all_are_silent_and_never_back() {
+        let mut clock = EventClock::default();
+        clock.reach(&source("one"), at(100), at(100));
+        clock.advance(at(100), LATENESS, IDLE);
+        assert_eq!(
+            clock.advance(at(400), LATENESS, IDLE),
+            Some((at(90), at(330)))
+        );
+        clock.reach(&source("one"), at(200), at(401));
+        assert_eq!(clock.advance(at(401), LATENESS, IDLE), None);
+    }
+
+    #[test]
+    fn steps_are_the_same_however_time_is_cut() {
+        let step = Duration::from_secs(10);
+        let all: Vec<_> = steps(at(5), at(42), step, 60).collect();
+        assert_eq!(all, [at(10), at(20), at(30), at(40)]);
+        let cut: Vec<_> = steps(at(5), at(20), step, 60)
+            .chain(steps(at(20), at(42), step, 60))
+            .collect();
+        assert_eq!(cut, all);
+        assert_eq!(
+            steps(at(5), at(1_000), step, 2).collect::<Vec<_>>(),
+            [at(990), at(1_000)]
+        );
+        assert_eq!(
+            steps(at(0), at(1_000), step, 60).collect::<Vec<_>>(),
+            [at(1_000)]
+        );
+        assert_eq!(steps(at(41), at(49), step, 60).count(), 0);
+    }
+}

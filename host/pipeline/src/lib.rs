@@ -1,0 +1,38 @@
+//! The stages: from envelopes to alerts ([`ObserveStage`]), from alerts to
+//! incidents ([`CorrelateStage`]).
+//!
+//! A stage reads what the one before it committed, calls one kind of plugin,
+//! and commits what comes of it together with its own position. Nothing lives
+//! in memory that could not be computed again; being cut off at any point is
+//! the ordinary way to stop, and beginning from the last commit the only way to
+//! begin.
+//!
+//! What comes out is a function of the journal, the plugins and the
+//! configuration. No stage looks at a clock: time is in the journal, where the
+//! [`Timekeeper`] puts it when nothing else comes.
+
+mod alert_book;
+mod catalog;
+mod chunks;
+mod command;
+mod correlate;
+mod counters;
+mod derive;
+mod detection;
+mod event_clock;
+mod feed;
+mod observe;
+mod observer;
+mod plugins;
+mod settings;
+mod situation;
+mod telemetry;
+mod timekeeper;
+
+pub use command::CommandEnvelope;
+pub use correlate::CorrelateStage;
+pub use counters::{Counter, Counters};
+pub use observe::{ObserveStage, Progress};
+pub use plugins::{Plugins, Reader};
+pub use settings::{CorrelateSettings, ObserveSettings, PipelineSettings};
+pub use timekeeper::{HEARTBEAT, Timekeeper};

@@ -1,0 +1,77 @@
+//! Time that passes while nothing comes, put into the journal.
+//!
+//! The stages know no other clock than the arrival of envelopes. When none
+//! arrive, somebody must say that it is later nevertheless: shortly after the
+//! last arrival, so that its round is over and correlators see it, and every
+//! few seconds from then on, so that what was not repeated can end.
+
+use std::time::Duration;
+
+use faultline_domain::envelope::{Arrival, Format};
+use faultline_domain::id::SourceName;
+use faultline_domain::time::Timestamp;
+use faultline_store::{Journal, JournalHead, StoreError};
+
+/// How often time is noted while nothing comes.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Notes the passage of time in one journal.
+#[derive(Debug)]
+pub struct Timekeeper {
+    journal: Journal,
+    round: Duration,
+    /// The end of the journal after the last note.
+    noted: JournalHead,
+}
+
+impl Timekeeper {
+    /// For a journal that is read in rounds of this length.
+    pub fn new(journal: Journal, round: Duration) -> Self {
+        Self {
+            journal,
+            round,
+            noted: JournalHead::default(),
+        }
+    }
+
+    /// When [`Timekeeper::note`] next has something to do, if nothing comes
+    /// until then.
+    pub fn due(&self) -> Timestamp {
+        let head = *self.journal.head().borrow();
+        if head == self.noted {
+            head.received.plus(HEARTBEAT)
+        } else {
+            head.received.floor(self.round).plus(self.round)
+        }
+    }
+
+    /// Notes that it is `now`, if that is due.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub async fn note(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if now < self.due() {
+            return Ok(());
+        }
+        let head = *self.journal.head().borrow();
+        let position = self.journal.append(vec![clock(now)]).await?;
+        if position.0 == head.position.0 + 1 {
+            self.noted = JournalHead {
+                position,
+                received: now.max(head.received),
+            };
+        }
+        Ok(())
+    }
+}
+
+fn clock(now: Timestamp) -> Arrival {
+    Arrival {
+        source: SourceName::new("clock").expect("five letters"),
+        format: Format::Clock,
+        content_type: String::new(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        received: now,
+    }
+}

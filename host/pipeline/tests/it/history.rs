@@ -1,0 +1,131 @@
+//! The same journal gives the same history: in batches of any size, with any
+//! number of shards, and with crashes at any point.
+
+use std::time::Duration;
+
+use faultline_pipeline::{ObserveSettings, PipelineSettings, Progress};
+use serde_json::{Value, json};
+
+use crate::fakes::WRONG;
+use crate::{World, plugins};
+
+/// A small generator of numbers (Marsaglia, "Xorshift RNGs", 2003), so that a
+/// failure can be run again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// What came in during some minutes: when, and what.
+fn timeline(seed: u64) -> Vec<(u64, Value)> {
+    let mut random = Random(seed);
+    let mut millis = 100_000;
+    (0..400)
+        .map(|_| {
+            millis += random.below(700);
+            let secs = millis / 1_000;
+            let host = format!("host/{}", random.below(4));
+            let body = match random.below(10) {
+                0 => {
+                    let ended = (random.below(2) == 0).then_some(secs);
+                    json!({"alerts": [{"name": format!("a{}", random.below(5)), "entity": host,
+                           "firing": ended.is_none(), "started": secs - 1, "ended": ended}]})
+                }
+                1 => json!({"changes": [{"id": format!("c{millis}"), "entity": host, "at": secs}]}),
+                2 => json!("unreadable"),
+                3 => {
+                    let id = u8::try_from(random.below(200)).expect("small") + 1;
+                    json!({"spans": [{"id": id, "parent": id - 1, "service": host,
+                           "client": random.below(2) == 0, "end": secs, "failed": false}]})
+                }
+                _ => {
+                    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+                    let value = random.below(3) as f64 * WRONG;
+                    let series = format!("m{}", random.below(6));
+                    json!({"samples": [[series, host, secs, value], ["n_total", host, secs, value]]})
+                }
+            };
+            (millis, body)
+        })
+        .collect()
+}
+
+fn settings(batch: u32) -> PipelineSettings {
+    PipelineSettings {
+        observe: ObserveSettings {
+            batch_envelopes_max: batch,
+            checkpoint_every: Duration::from_secs(20),
+            ..ObserveSettings::default()
+        },
+        ..PipelineSettings::default()
+    }
+}
+
+async fn filled(seed: u64, batch: u32, shards: u32) -> World {
+    let mut plugins = plugins();
+    plugins.detector_shards = shards;
+    let world = World::with(settings(batch), plugins).await;
+    for (millis, body) in timeline(seed) {
+        world.send(millis, &[body]).await;
+    }
+    world.wait_until(3_000_000).await;
+    world
+}
+
+#[tokio::test]
+async fn batches_of_any_size_and_any_number_of_shards() {
+    let mut reference = None;
+    for (batch, shards) in [(512, 1), (1, 1), (7, 1), (64, 3)] {
+        let mut world = filled(11, batch, shards).await;
+        world.work().await;
+        assert!(world.incidents().await.len() > 3, "something happened");
+        let digest = world.digest().await;
+        let expected = reference.get_or_insert_with(|| digest.clone());
+        assert_eq!(digest, *expected, "batches of {batch}, {shards} shards");
+    }
+}
+
+#[tokio::test]
+async fn crashes_at_any_point() {
+    let mut undisturbed = filled(5, 16, 2).await;
+    undisturbed.work().await;
+    let expected = undisturbed.digest().await;
+    for seed in [1, 2, 3] {
+        let mut random = Random(seed);
+        let mut world = filled(5, 16, 2).await;
+        loop {
+            let observed = world.observe.step().await.expect("observes");
+            if random.below(3) == 0 {
+                world.correlate.step().await.expect("correlates");
+            }
+            if random.below(4) == 0 {
+                world.crash();
+            }
+            if observed == Progress::Idle {
+                break;
+            }
+        }
+        world.work().await;
+        assert_eq!(world.digest().await, expected, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn reading_along_as_it_comes() {
+    let mut at_once = filled(7, 512, 1).await;
+    at_once.work().await;
+    let mut along = World::with(settings(512), plugins()).await;
+    for (millis, body) in timeline(7) {
+        along.send(millis, &[body]).await;
+        along.work().await;
+    }
+    along.wait_until(3_000_000).await;
+    along.work().await;
+    assert_eq!(along.digest().await, at_once.digest().await);
+}

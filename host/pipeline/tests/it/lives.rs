@@ -1,0 +1,186 @@
+//! Alerts and incidents from their beginning to their end.
+
+use faultline_domain::incident::Phase;
+use faultline_domain::incidents::Command;
+use faultline_domain::proposal::Cause;
+use faultline_domain::time::Timestamp;
+use faultline_pipeline::CommandEnvelope;
+use faultline_store::AlertFilter;
+use serde_json::{Value, json};
+
+use crate::{World, scope};
+
+fn alert(name: &str, entity: &str, started: u64, ended: Option<u64>) -> Value {
+    let alert = json!({
+        "name": name, "entity": entity, "firing": ended.is_none(),
+        "started": started, "ended": ended,
+    });
+    json!({"alerts": [alert]})
+}
+
+#[tokio::test]
+async fn an_alert_becomes_an_incident_and_both_resolve() {
+    let mut world = World::new().await;
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.work().await;
+    assert!(world.incidents().await.is_empty(), "its round is not over");
+
+    world.wait_until(100_100).await;
+    world.work().await;
+    let incidents = world.incidents().await;
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].title, "service/cart: down");
+    assert_eq!(incidents[0].phase, Phase::Open);
+    assert_eq!(incidents[0].members.len(), 1);
+
+    world
+        .send(150_000, &[alert("down", "service/cart", 90, Some(149))])
+        .await;
+    world.wait_until(209_000).await;
+    world.work().await;
+    assert_eq!(world.incidents().await[0].phase, Phase::Resolved);
+    world.wait_until(2_100_000).await;
+    world.work().await;
+    assert_eq!(world.incidents().await[0].phase, Phase::Closed);
+}
+
+#[tokio::test]
+async fn what_arrives_together_is_shown_together() {
+    let mut world = World::new().await;
+    let together = [
+        alert("down", "service/cart", 90, None),
+        alert("slow", "service/cart", 91, None),
+        alert("full", "service/mail", 92, None),
+    ];
+    world.send(100_000, &together[..1]).await;
+    world.send(100_099, &together[1..]).await;
+    world.wait_until(100_200).await;
+    world.work().await;
+    let sizes: Vec<usize> = world
+        .incidents()
+        .await
+        .iter()
+        .map(|i| i.members.len())
+        .collect();
+    assert_eq!(sizes.len(), 2);
+    assert_eq!(sizes.iter().sum::<usize>(), 3);
+}
+
+#[tokio::test]
+async fn what_is_not_repeated_ends_when_its_word_expires() {
+    let mut world = World::new().await;
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.wait_until(399_000).await;
+    world.work().await;
+    let firing = AlertFilter {
+        firing: Some(true),
+        ..AlertFilter::default()
+    };
+    let list = world.store.alert_list(&scope(), &firing, None, 10).await;
+    assert_eq!(list.expect("lists").items.len(), 1);
+    world.wait_until(401_000).await;
+    world.work().await;
+    let list = world.store.alert_list(&scope(), &firing, None, 10).await;
+    assert!(list.expect("lists").items.is_empty());
+}
+
+#[tokio::test]
+async fn a_change_is_suspected_whether_it_was_reported_before_or_after() {
+    let mut world = World::new().await;
+    let change =
+        |id: &str, at: u64| json!({"changes": [{"id": id, "entity": "service/cart", "at": at}]});
+    world.send(50_000, &[change("early", 50)]).await;
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.send(120_000, &[change("late", 80)]).await;
+    world.wait_until(130_000).await;
+    world.work().await;
+    let incidents = world.incidents().await;
+    assert_eq!(incidents[0].hypotheses.len(), 2);
+    assert!(matches!(incidents[0].hypotheses[0].cause, Cause::Change(_)));
+}
+
+#[tokio::test]
+async fn people_act_through_the_journal() {
+    let mut world = World::new().await;
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.wait_until(100_100).await;
+    world.work().await;
+    let incident = world.incidents().await[0].id;
+    let mut positions = Vec::new();
+    for millis in [110_000, 111_000] {
+        let command = CommandEnvelope {
+            person: "dana".to_owned(),
+            command: Command::Acknowledge { incident },
+        };
+        let arrival = command.into_arrival(Timestamp::from_millis(millis));
+        positions.push(world.journal.append(vec![arrival]).await.expect("appends"));
+    }
+    world.wait_until(112_000).await;
+    world.work().await;
+    let outcome = async |index: usize| {
+        let outcome = world
+            .store
+            .command_outcome(&scope(), positions[index])
+            .await;
+        outcome.expect("reads").expect("settled")
+    };
+    assert_eq!(outcome(0).await, Ok(()));
+    assert!(
+        outcome(1)
+            .await
+            .is_err_and(|why| why.contains("acknowledged"))
+    );
+    let incident = &world.incidents().await[0];
+    assert_eq!(incident.phase, Phase::Acknowledged);
+    assert_eq!(
+        incident.acknowledged.as_ref().map(|act| act.at),
+        Some(Timestamp::from_secs(110))
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_and_stops_nothing() {
+    let mut world = World::new().await;
+    let bodies = [
+        json!("not a payload"),
+        alert("down", "nothing", 90, None),
+        alert("down", "service/cart", 90, None),
+    ];
+    world.send(100_000, &bodies).await;
+    world.wait_until(100_200).await;
+    world.work().await;
+    assert_eq!(world.incidents().await.len(), 1);
+    let letters = world.store.dead_letter_list(&scope(), None, 10).await;
+    let letters = letters.expect("lists").items;
+    assert_eq!(letters.len(), 2);
+    assert!(
+        letters
+            .iter()
+            .all(|l| l.code == "malformed" && l.reader == "connector:fake")
+    );
+    let sources = world.store.source_list(&scope()).await.expect("lists");
+    assert_eq!((sources[0].envelopes, sources[0].faults), (3, 2));
+}
+
+#[tokio::test]
+async fn payloads_that_nobody_reads_are_kept() {
+    let mut world = World::new().await;
+    world.plugins.readers.clear();
+    world.crash();
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.work().await;
+    let letters = world.store.dead_letter_list(&scope(), None, 10).await;
+    let letter = &letters.expect("lists").items[0];
+    assert_eq!(letter.code, "no-reader");
+    assert!(letter.message.contains("enable its connector"));
+}

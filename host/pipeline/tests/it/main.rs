@@ -1,0 +1,151 @@
+//! The stages from end to end, with plugins in process and time moved by hand.
+
+mod fakes;
+mod history;
+mod lives;
+mod poison;
+mod telemetry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faultline_domain::envelope::{Arrival, Format};
+use faultline_domain::id::{InstanceName, ScopeName, SourceName};
+use faultline_domain::incident::Incident;
+use faultline_domain::time::Timestamp;
+use faultline_pipeline::{
+    CorrelateStage, Counters, ObserveStage, PipelineSettings, Plugins, Reader,
+};
+use faultline_store::{IncidentFilter, Journal, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A journal, its stages, and the folder that they are in.
+struct World {
+    store: Store,
+    journal: Journal,
+    settings: PipelineSettings,
+    plugins: Plugins,
+    observe: ObserveStage,
+    correlate: CorrelateStage,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(PipelineSettings::default(), plugins()).await
+    }
+
+    async fn with(settings: PipelineSettings, plugins: Plugins) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let journal = Journal::open(store.clone(), scope())
+            .await
+            .expect("a journal");
+        let (observe, correlate) = stages(&store, &settings, &plugins);
+        Self {
+            store,
+            journal,
+            settings,
+            plugins,
+            observe,
+            correlate,
+            _folder: folder,
+        }
+    }
+
+    /// Appends one envelope for each of these bodies, received at this time.
+    async fn send(&self, millis: u64, bodies: &[Value]) {
+        let arrivals = bodies.iter().map(|body| arrival(millis, body)).collect();
+        self.journal.append(arrivals).await.expect("appends");
+    }
+
+    /// Notes that it is so late.
+    async fn wait_until(&self, millis: u64) {
+        let clock = Arrival {
+            format: Format::Clock,
+            ..arrival(millis, &Value::Null)
+        };
+        self.journal.append(vec![clock]).await.expect("appends");
+    }
+
+    /// Lets both stages do all that there is to do.
+    async fn work(&mut self) {
+        self.observe.drain().await.expect("observes");
+        self.correlate.drain().await.expect("correlates");
+    }
+
+    /// As after a crash: nothing is left but what was committed.
+    fn crash(&mut self) {
+        (self.observe, self.correlate) = stages(&self.store, &self.settings, &self.plugins);
+    }
+
+    async fn incidents(&self) -> Vec<Incident> {
+        let page = self
+            .store
+            .incident_list(&scope(), &IncidentFilter::default(), None, 100)
+            .await;
+        page.expect("lists").items
+    }
+
+    async fn digest(&self) -> String {
+        let digest = self.store.history_digest(&scope()).await;
+        digest.expect("reads").to_string()
+    }
+}
+
+fn stages(
+    store: &Store,
+    settings: &PipelineSettings,
+    plugins: &Plugins,
+) -> (ObserveStage, CorrelateStage) {
+    let counters = Arc::new(Counters::default());
+    let observe = ObserveStage::new(
+        store.clone(),
+        scope(),
+        settings.observe.clone(),
+        plugins.clone(),
+        Arc::clone(&counters),
+    );
+    let correlate = CorrelateStage::new(
+        store.clone(),
+        scope(),
+        settings.correlate.clone(),
+        plugins.clone(),
+        counters,
+    );
+    (observe, correlate)
+}
+
+fn plugins() -> Plugins {
+    let reader = Reader {
+        decoder: Arc::new(fakes::JsonDecoder),
+        family: "test".to_owned(),
+        resolve_timeout: Some(Duration::from_secs(300)),
+    };
+    Plugins {
+        readers: [(format(), reader)].into(),
+        detectors: vec![Arc::new(fakes::Twice::factory("twice"))],
+        detector_shards: 1,
+        correlators: vec![Arc::new(fakes::ByEntity::new())],
+    }
+}
+
+fn scope() -> ScopeName {
+    ScopeName::default_scope()
+}
+
+fn format() -> Format {
+    Format::Connector(InstanceName::new("fake").expect("a name"))
+}
+
+fn arrival(millis: u64, body: &Value) -> Arrival {
+    Arrival {
+        source: SourceName::new("test").expect("a name"),
+        format: format(),
+        content_type: "application/json".to_owned(),
+        headers: Vec::new(),
+        body: body.to_string().into_bytes(),
+        received: Timestamp::from_millis(millis),
+    }
+}
