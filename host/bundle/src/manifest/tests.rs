@@ -1,0 +1,175 @@
+//! Manifests in, the manifest or the reason why not out.
+
+use super::*;
+
+const GOOD: &str = r#"
+schema = 1
+
+[plugin]
+id = "acme/pagerduty"
+version = "1.4.2"
+api = "0.1"
+license = "Apache-2.0"
+summary = "PagerDuty incidents in"
+
+[[component]]
+name = "incidents"
+kind = "connector"
+wasm = "incidents.wasm"
+config-schema = "config.schema.json"
+reuse = "fresh"
+wasi = false
+
+[component.limits]
+memory = "32MiB"
+cpu-per-call = "100ms"
+
+[[component.capability]]
+id = "state"
+use = "kv"
+required = true
+reason = "paging cursor"
+"#;
+
+fn parse(text: &str) -> Result<Manifest, String> {
+    Manifest::parse("plugin.toml", text).map_err(|error| error.to_string())
+}
+
+/// The message for the good manifest with one thing replaced.
+fn refusal(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    parse(&GOOD.replacen(from, to, 1)).expect_err(to)
+}
+
+#[test]
+fn a_good_manifest_reads() {
+    let manifest = parse(GOOD).expect("good");
+    assert_eq!(manifest.id.as_str(), "acme/pagerduty");
+    assert_eq!(manifest.id.name(), "pagerduty");
+    let component = manifest.component("incidents").expect("there");
+    assert_eq!(component.family.as_deref(), Some("acme/pagerduty"));
+    assert_eq!(component.capabilities[0].using, Use::Kv);
+    let limits = component
+        .limits
+        .resolve(faultline_domain::plugin::Limits::default_ceiling());
+    assert_eq!(limits.memory_bytes, 32 << 20);
+    assert_eq!(limits.cpu_per_call.as_millis(), 100);
+}
+
+#[test]
+fn requests_are_clamped_to_the_ceiling() {
+    let manifest = parse(&GOOD.replace("32MiB", "100GiB")).expect("good");
+    let ceiling = faultline_domain::plugin::Limits::default_ceiling();
+    let limits = manifest.components[0].limits.resolve(ceiling);
+    assert_eq!(limits.memory_bytes, ceiling.memory_bytes);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_remedy() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("schema = 1", "schema = 2", &["schema is 2"]),
+        ("acme/pagerduty", "acme", &["`acme`", "namespace/name"]),
+        ("acme/pagerduty", "Acme/x", &["namespace/name"]),
+        ("1.4.2", "1.4", &["plugin.toml:6:11"]),
+        ("1.4.2", "1.4.2+x", &["build metadata"]),
+        (
+            "\"0.1\"",
+            "\"0.9\"",
+            &["needs faultline:plugin 0.9", "upgrade"],
+        ),
+        ("\"0.1\"", "\"one\"", &["two numbers"]),
+        (
+            "kind = \"connector\"",
+            "kind = \"conector\"",
+            &["unknown variant", "did you mean `connector`?"],
+        ),
+        (
+            "wasm = \"incidents.wasm\"",
+            "wasm = \"../x.wasm\"",
+            &["beside plugin.toml"],
+        ),
+        (
+            "wasm = \"incidents.wasm\"",
+            "wasm = \"x.cwasm\"",
+            &["`.wasm` file"],
+        ),
+        ("wasi = false", "wasi = true", &["WASI"]),
+        ("reuse = \"fresh\"", "reuse = \"warm\"", &["warm"]),
+        (
+            "reuse = \"fresh\"",
+            "inputs = [\"logs\"]",
+            &["`inputs` is for", "detector"],
+        ),
+        (
+            "memory = \"32MiB\"",
+            "memroy = \"32MiB\"",
+            &["plugin.toml:20:1", "did you mean `memory`?"],
+        ),
+        (
+            "memory = \"32MiB\"",
+            "memory = \"much\"",
+            &["plugin.toml:20:10"],
+        ),
+        ("use = \"kv\"", "use = \"k\"", &["unknown variant `k`"]),
+        (
+            "use = \"kv\"",
+            "use = \"kv\"\nrule = [\"x\"]",
+            &["`rule` does not go with use `kv`"],
+        ),
+        (
+            "reason = \"paging cursor\"",
+            "reason = \" \"",
+            &["gives no reason"],
+        ),
+        (
+            "[component.limits]",
+            "[component.limit]",
+            &["did you mean `limits`?"],
+        ),
+        ("summary =", "sumary =", &["did you mean `summary`?"]),
+    ];
+    for (from, to, expected) in cases {
+        let message = refusal(from, to);
+        for part in *expected {
+            assert!(message.contains(part), "{to}: {message}");
+        }
+    }
+}
+
+#[test]
+fn names_are_not_used_twice() {
+    let component = GOOD.split_once("[[component]]").expect("has one").1;
+    let twice = format!("{GOOD}\n[[component]]{component}");
+    assert!(parse(&twice).expect_err("twice").contains("two components"));
+    let capability = GOOD
+        .split_once("[[component.capability]]")
+        .expect("has one")
+        .1;
+    let twice = format!("{GOOD}\n[[component.capability]]{capability}");
+    assert!(
+        parse(&twice)
+            .expect_err("twice")
+            .contains("two capabilities")
+    );
+}
+
+#[test]
+fn a_signature_that_cannot_be_checked_is_refused() {
+    let webhook = "[component.webhook]\nsignature = { scheme = \"hmac-sha256-hex\", \
+                   header = \"X-Signature\", secret = \"s\" }\n\n[component.limits]";
+    assert!(refusal("[component.limits]", webhook).contains("cannot do"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_gives_an_answer(text in "\\PC{0,400}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn any_damage_gives_an_answer(at in 0..GOOD.len(), with in "\\PC{0,3}") {
+        if GOOD.is_char_boundary(at) {
+            let _ = parse(&format!("{}{with}{}", &GOOD[..at], &GOOD[at..]));
+        }
+    }
+}
