@@ -79,8 +79,8 @@ impl Reading {
     }
 }
 
-/// Measurements in columns of equal length: row i is (series[i], time[i],
-/// value[i]).
+/// Measurements in columns of equal length: row i is `(series[i], time[i],
+/// value[i])`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Samples {
     /// An index into whatever list of series comes with the columns.
