@@ -63,6 +63,35 @@ impl Store {
         rows.into_iter().map(AuditRow::into_row).collect()
     }
 
+    /// Rows, latest first, at most `most`: those before a row, or from the last
+    /// one on.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn audit_list_latest(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        most: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "select * from audit where sequence > $1 and sequence < $2 \
+             and ($3 = '' or actor = $3) and ($4 = '' or substr(action, 1, $5) = $4) \
+             order by sequence desc limit $6",
+        )
+        .bind(signed(filter.after))
+        .bind(signed(before.unwrap_or(u64::MAX)))
+        .bind(filter.actor.as_deref().unwrap_or(""))
+        .bind(filter.action.as_deref().unwrap_or(""))
+        .bind(signed(
+            filter.action.as_deref().unwrap_or("").chars().count() as u64,
+        ))
+        .bind(i64::from(most))
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(AuditRow::into_row).collect()
+    }
+
     /// The number and hash of the last row; 0 and [`GENESIS`] if there is
     /// none.
     ///

@@ -10,7 +10,10 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json};
+use crate::rows::{from_json, insert_rows, json, parameter_list};
+
+/// The most changes or entities that one statement looks for.
+const TERMS_PER_STATEMENT: usize = 256;
 
 /// A change as it was reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +90,71 @@ impl Store {
         row.map(ChangeRow::into_record).transpose()
     }
 
+    /// These changes as last reported, in no particular order; those that there
+    /// are not are left out.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn change_fetch_all(
+        &self,
+        scope: &ScopeName,
+        ids: &[ChangeId],
+    ) -> Result<Vec<ChangeRecord>, StoreError> {
+        let mut changes = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(TERMS_PER_STATEMENT) {
+            let sql = format!(
+                "select * from change where scope = $1 and id in ({}) and {IS_LAST_REPORT}",
+                parameter_list(2, ids.len().next_power_of_two())
+            );
+            let query = sqlx::query_as::<_, ChangeRow>(sqlx::AssertSqlSafe(sql));
+            let query = padded(ids).fold(query.bind(scope.as_str()), sqlx::query::QueryAs::bind);
+            for row in query.fetch_all(self.state.read()).await? {
+                changes.push(row.into_record()?);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Changes of any of these entities from one time to another, both
+    /// included, the latest first, at most `most`.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn changes_about(
+        &self,
+        scope: &ScopeName,
+        entities: &[Entity],
+        from: Timestamp,
+        to: Timestamp,
+        most: u32,
+    ) -> Result<Vec<ChangeRecord>, StoreError> {
+        let mut found: Vec<ChangeRecord> = Vec::new();
+        for entities in entities.chunks(TERMS_PER_STATEMENT) {
+            let sql = format!(
+                "select * from change where scope = $1 and at >= $2 and at <= $3 \
+                 and {IS_LAST_REPORT} and exists (select 1 from change_entity where \
+                   change_entity.scope = change.scope and change_entity.change = change.id \
+                   and change_entity.entity in ({})) \
+                 order by at desc, id desc limit $4",
+                parameter_list(5, entities.len().next_power_of_two())
+            );
+            let query = sqlx::query_as::<_, ChangeRow>(sqlx::AssertSqlSafe(sql))
+                .bind(scope.as_str())
+                .bind(from.as_i64())
+                .bind(to.as_i64())
+                .bind(i64::from(most));
+            let query = padded(entities).fold(query, sqlx::query::QueryAs::bind);
+            for row in query.fetch_all(self.state.read()).await? {
+                found.push(row.into_record()?);
+            }
+        }
+        // One change may concern entities of several statements.
+        found.sort_by_key(|record| std::cmp::Reverse((record.change.at, record.change.id)));
+        found.dedup_by_key(|record| record.change.id);
+        found.truncate(most as usize);
+        Ok(found)
+    }
+
     /// All reports of changes that arrived after `since`, up to a position, in
     /// order.
     ///
@@ -109,6 +177,21 @@ impl Store {
         .await?;
         rows.into_iter().map(ChangeRow::into_record).collect()
     }
+}
+
+/// Of the reports of one change, the last one.
+const IS_LAST_REPORT: &str = "not exists (select 1 from change as later where \
+     later.scope = change.scope and later.id = change.id and (later.position > change.position \
+     or later.position = change.position and later.ordinal > change.ordinal))";
+
+/// These terms as text, filled up with nothing to one of a few lengths, so that
+/// few statements are prepared and kept.
+fn padded<T: ToString>(terms: &[T]) -> impl Iterator<Item = String> {
+    let padding = terms.len().next_power_of_two() - terms.len();
+    terms
+        .iter()
+        .map(ToString::to_string)
+        .chain(std::iter::repeat_n(String::new(), padding))
 }
 
 #[derive(sqlx::FromRow)]

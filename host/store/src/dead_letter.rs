@@ -8,7 +8,10 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::insert_rows;
+use crate::rows::{insert_rows, parameter_list};
+
+/// The most positions that one statement looks for.
+const POSITIONS_PER_STATEMENT: usize = 256;
 
 /// A payload, or the rows of one, that a reader could not deal with. The
 /// payload itself lies in the journal.
@@ -77,6 +80,41 @@ impl Store {
         .fetch_all(self.state.read())
         .await?;
         rows.into_iter().map(DeadLetterRow::into_letter).collect()
+    }
+
+    /// The dead letters of some envelopes, by position.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn dead_letters_among(
+        &self,
+        scope: &ScopeName,
+        positions: &[Position],
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters = Vec::new();
+        for positions in positions.chunks(POSITIONS_PER_STATEMENT) {
+            // Filled up to one of a few lengths with a position that no
+            // envelope has, so that few statements are prepared and kept.
+            let length = positions.len().next_power_of_two();
+            let sql = format!(
+                "select * from dead_letter where scope = $1 and position in ({}) \
+                 order by position, reader",
+                parameter_list(2, length)
+            );
+            let query = sqlx::query_as::<_, DeadLetterRow>(sqlx::AssertSqlSafe(sql));
+            let padding = std::iter::repeat_n(Position::START, length - positions.len());
+            let query = positions
+                .iter()
+                .copied()
+                .chain(padding)
+                .fold(query.bind(scope.as_str()), |query, position| {
+                    query.bind(position.as_i64())
+                });
+            for row in query.fetch_all(self.state.read()).await? {
+                letters.push(row.into_letter()?);
+            }
+        }
+        Ok(letters)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct CommandRecord {
 pub struct RefusalRecord {
     /// The last envelope that was known then.
     pub position: Position,
+    /// Its place among the refusals of that commit.
+    pub ordinal: u32,
     /// Event time.
     pub at: Timestamp,
     /// The instance that proposed it.
@@ -197,6 +199,31 @@ impl Store {
         rows.iter().map(stored_event).collect()
     }
 
+    /// The events of one incident after a version, oldest first, at most
+    /// `most`.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn incident_event_after(
+        &self,
+        scope: &ScopeName,
+        id: IncidentId,
+        version: u64,
+        most: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select sequence, body from incident_event where scope = $1 and incident = $2 \
+             and version > $3 order by version limit $4",
+        )
+        .bind(scope.as_str())
+        .bind(id.to_string())
+        .bind(signed(version))
+        .bind(i64::from(most))
+        .fetch_all(self.state.read())
+        .await?;
+        rows.iter().map(stored_event).collect()
+    }
+
     /// Events of all incidents after a sequence number, at most `most`: what
     /// live updates show.
     ///
@@ -274,39 +301,63 @@ impl Store {
                 .bind(position.as_i64())
                 .fetch_optional(self.state.read())
                 .await?;
-        Ok(row.and_then(|(outcome,)| match outcome.as_str() {
-            "" => None,
-            DONE => Some(Ok(())),
-            _ => Some(Err(outcome)),
-        }))
+        Ok(row.and_then(|(text,)| outcome(text)))
     }
 
     /// What correlators proposed in vain, the last first.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database refuses, or the cursor is not one of this listing.
     pub async fn refusal_list(
         &self,
         scope: &ScopeName,
-        most: u32,
-    ) -> Result<Vec<RefusalRecord>, StoreError> {
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<RefusalRecord>, StoreError> {
+        let (position, ordinal) = match &after {
+            None => (i64::MAX, i64::MAX),
+            Some(cursor) => {
+                let ordinal: u32 = cursor
+                    .id
+                    .parse()
+                    .map_err(|_| StoreError::BadCursor(cursor.to_string()))?;
+                (cursor.number_signed(), i64::from(ordinal))
+            }
+        };
         let rows: Vec<RefusalRow> = sqlx::query_as(
-            "select * from refusal where scope = $1 order by position desc, ordinal desc limit $2",
+            "select * from refusal where scope = $1 and (position, ordinal) < ($2, $3) \
+             order by position desc, ordinal desc limit $4",
         )
         .bind(scope.as_str())
-        .bind(i64::from(most))
+        .bind(position)
+        .bind(ordinal)
+        .bind(fetch_rows(limit))
         .fetch_all(self.state.read())
         .await?;
-        Ok(rows.into_iter().map(RefusalRow::into_record).collect())
+        let records = rows.into_iter().map(RefusalRow::into_record).collect();
+        Ok(Page::from_rows(records, limit, |record| Cursor {
+            number: record.position.0,
+            id: record.ordinal.to_string(),
+        }))
     }
 }
 
 /// The outcome of a command that was carried out.
 const DONE: &str = "done";
 
+/// What the column says became of a command.
+pub(crate) fn outcome(text: String) -> Option<Result<(), String>> {
+    match text.as_str() {
+        "" => None,
+        DONE => Some(Ok(())),
+        _ => Some(Err(text)),
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct RefusalRow {
     position: i64,
+    ordinal: i64,
     at: i64,
     correlator: String,
     proposal: String,
@@ -318,6 +369,7 @@ impl RefusalRow {
     fn into_record(self) -> RefusalRecord {
         RefusalRecord {
             position: Position::from_i64(self.position),
+            ordinal: u32::try_from(self.ordinal).unwrap_or(u32::MAX),
             at: Timestamp::from_i64(self.at),
             correlator: self.correlator,
             proposal: self.proposal,
@@ -454,11 +506,22 @@ pub(crate) async fn insert_refusals(
 }
 
 #[derive(sqlx::FromRow)]
-struct CommandRow {
-    position: i64,
-    received: i64,
-    person: String,
-    body: String,
+pub(crate) struct CommandRow {
+    pub(crate) position: i64,
+    pub(crate) received: i64,
+    pub(crate) person: String,
+    pub(crate) body: String,
+}
+
+impl CommandRow {
+    pub(crate) fn into_record(self) -> Result<CommandRecord, StoreError> {
+        Ok(CommandRecord {
+            position: Position::from_i64(self.position),
+            received: Timestamp::from_i64(self.received),
+            person: self.person,
+            command: from_json("command", &self.body)?,
+        })
+    }
 }
 
 pub(crate) async fn command_news(
@@ -476,16 +539,7 @@ pub(crate) async fn command_news(
     .bind(before.as_i64())
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(CommandRecord {
-                position: Position::from_i64(row.position),
-                received: Timestamp::from_i64(row.received),
-                person: row.person,
-                command: from_json("command", &row.body)?,
-            })
-        })
-        .collect()
+    rows.into_iter().map(CommandRow::into_record).collect()
 }
 
 pub(crate) async fn insert_commands(

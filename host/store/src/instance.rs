@@ -129,6 +129,37 @@ impl Store {
         rows.into_iter().map(BundleRow::into_record).collect()
     }
 
+    /// One installed bundle.
+    ///
+    /// # Errors
+    /// If the database refuses, or the row cannot be read.
+    pub async fn bundle_fetch(&self, digest: Digest) -> Result<Option<BundleRecord>, StoreError> {
+        let row: Option<BundleRow> = sqlx::query_as("select * from bundle where digest = $1")
+            .bind(digest.to_string())
+            .fetch_optional(self.state.read())
+            .await?;
+        row.map(BundleRow::into_record).transpose()
+    }
+
+    /// One file of a bundle; none if the bundle is not installed or has no such
+    /// file.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn bundle_file(
+        &self,
+        digest: Digest,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let row: Option<(Vec<u8>,)> =
+            sqlx::query_as("select content from bundle_file where bundle = $1 and path = $2")
+                .bind(digest.to_string())
+                .bind(path)
+                .fetch_optional(self.state.read())
+                .await?;
+        Ok(row.map(|(content,)| content))
+    }
+
     /// The files of a bundle; empty if it is not installed.
     ///
     /// # Errors
@@ -191,6 +222,21 @@ impl Store {
         instance: &InstanceRecord,
         entry: Entry,
     ) -> Result<bool, StoreError> {
+        self.instance_upgrade(instance, &[], entry).await
+    }
+
+    /// As [`Store::instance_update`], and takes grants back in the same
+    /// transaction, each beside its audit row: those that would mean something
+    /// else, or nothing, to what the instance is made of from now on.
+    ///
+    /// # Errors
+    /// If the database refuses; nothing is written then.
+    pub async fn instance_upgrade(
+        &self,
+        instance: &InstanceRecord,
+        revoked: &[(String, Entry)],
+        entry: Entry,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.state.write().await?;
         let updated = sqlx::query(
             "update instance set bundle = $2, component = $3, config = $4, settings = $5, \
@@ -204,6 +250,14 @@ impl Store {
         .bind(i64::from(instance.enabled))
         .execute(&mut *transaction)
         .await?;
+        for (capability, entry) in revoked {
+            sqlx::query("delete from instance_grant where instance = $1 and capability = $2")
+                .bind(instance.name.as_str())
+                .bind(capability)
+                .execute(&mut *transaction)
+                .await?;
+            audit::append(&mut transaction, entry.clone()).await?;
+        }
         self.finish(transaction, updated.rows_affected() == 1, entry)
             .await
     }

@@ -11,7 +11,8 @@ use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::error::StoreError;
-use crate::rows::{from_json, insert_rows, json, signed};
+use crate::page::{Cursor, Page, fetch_rows};
+use crate::rows::{from_json, insert_rows, json, signed, unsigned};
 
 /// pco's level: chunks are small, and higher levels gain little on them.
 const COMPRESS_LEVEL: usize = 4;
@@ -28,6 +29,15 @@ pub struct SeriesRecord {
     pub def: SeriesDef,
     /// The envelope that first spoke of it.
     pub first: Position,
+}
+
+/// Which series to list; what is none does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeriesFilter {
+    /// Measured on this.
+    pub entity: Option<Entity>,
+    /// With a name that contains this, upper and lower case told apart.
+    pub name: Option<String>,
 }
 
 /// A log source with its number.
@@ -64,6 +74,88 @@ impl Store {
                 .fetch_all(self.state.read())
                 .await?;
         rows.into_iter().map(SeriesRow::into_record).collect()
+    }
+
+    /// Some of the catalogue of series, by number.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn series_page(
+        &self,
+        scope: &ScopeName,
+        filter: &SeriesFilter,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<SeriesRecord>, StoreError> {
+        // Not `like`, which tells upper and lower case apart on PostgreSQL
+        // only.
+        let rows: Vec<SeriesRow> = sqlx::query_as(
+            "select * from series where scope = $1 and id > $2 and ($3 = '' or entity = $3) \
+             and ($4 = '' or replace(name, $4, '') <> name) order by id limit $5",
+        )
+        .bind(scope.as_str())
+        .bind(after.map_or(-1, |cursor| cursor.number_signed()))
+        .bind(
+            filter
+                .entity
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+        )
+        .bind(filter.name.as_deref().unwrap_or(""))
+        .bind(fetch_rows(limit))
+        .fetch_all(self.state.read())
+        .await?;
+        let series = rows
+            .into_iter()
+            .map(SeriesRow::into_record)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::from_rows(series, limit, |record| Cursor {
+            number: u64::from(record.id),
+            id: String::new(),
+        }))
+    }
+
+    /// About how many samples [`Store::sample_list`] would read: those of all
+    /// chunks that reach into the time.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn sample_count(
+        &self,
+        scope: &ScopeName,
+        series: u32,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (count,): (i64,) = sqlx::query_as(
+            "select cast(coalesce(sum(sample_count), 0) as bigint) from series_chunk \
+             where scope = $1 and series = $2 and start <= $4 and finish >= $3",
+        )
+        .bind(scope.as_str())
+        .bind(i64::from(series))
+        .bind(from.as_i64())
+        .bind(to.as_i64())
+        .fetch_one(self.state.read())
+        .await?;
+        Ok(unsigned(count))
+    }
+
+    /// When the last sample of a series was taken; none if there is no sample.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn sample_last(
+        &self,
+        scope: &ScopeName,
+        series: u32,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (last,): (Option<i64>,) =
+            sqlx::query_as("select max(finish) from series_chunk where scope = $1 and series = $2")
+                .bind(scope.as_str())
+                .bind(i64::from(series))
+                .fetch_one(self.state.read())
+                .await?;
+        Ok(last.map(Timestamp::from_i64))
     }
 
     /// One series.

@@ -51,6 +51,32 @@ async fn the_chain_holds() {
 }
 
 #[tokio::test]
+async fn the_latest_rows_can_be_read_first() {
+    let fresh = Fresh::open().await;
+    for i in 0..6 {
+        let action = if i % 2 == 0 {
+            "plugin.grant"
+        } else {
+            "token.create"
+        };
+        let appended = fresh.store.audit_append(entry(action, i)).await;
+        appended.expect("appends");
+    }
+    let list = async |action: Option<&str>, before, most| -> Vec<u64> {
+        let filter = AuditFilter {
+            action: action.map(ToOwned::to_owned),
+            ..AuditFilter::default()
+        };
+        let rows = fresh.store.audit_list_latest(&filter, before, most).await;
+        rows.expect("rows").iter().map(|row| row.sequence).collect()
+    };
+    assert_eq!(list(None, None, 4).await, [6, 5, 4, 3]);
+    assert_eq!(list(None, Some(3), 4).await, [2, 1]);
+    assert_eq!(list(Some("token."), Some(6), 4).await, [4, 2]);
+    assert_eq!(list(None, Some(u64::MAX), 1).await, [6]);
+}
+
+#[tokio::test]
 async fn retention_keeps_the_chain_verifiable() {
     let fresh = Fresh::open().await;
     for i in 0..10 {

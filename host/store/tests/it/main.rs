@@ -4,6 +4,7 @@ mod audit;
 mod journal;
 mod kv;
 mod people;
+mod reading;
 mod stages;
 
 use faultline_domain::audit::{Entry, Stage};

@@ -52,6 +52,15 @@ async fn bundles_instances_and_grants_read_back() {
         store.bundle_files(bundle().digest).await.expect("reads"),
         files
     );
+    let fetch = async |digest| store.bundle_fetch(digest).await.expect("reads");
+    assert_eq!(fetch(bundle().digest).await, Some(bundle()));
+    assert_eq!(fetch(Digest::of(b"other")).await, None);
+    let file = async |path| {
+        let file = store.bundle_file(bundle().digest, path).await;
+        file.expect("reads")
+    };
+    assert_eq!(file("plugin.toml").await, files.get("plugin.toml").cloned());
+    assert_eq!(file("README.md").await, None);
 
     let mut one = instance("one");
     let created = store
@@ -107,6 +116,61 @@ async fn bundles_instances_and_grants_read_back() {
         .map(|row| row.entry.at.as_micros() / 1_000_000)
         .collect();
     assert_eq!(times, [1, 1, 2, 4, 6, 7]);
+}
+
+#[tokio::test]
+async fn an_upgrade_takes_grants_back_or_does_not_happen() {
+    let fresh = Fresh::open().await;
+    let store = &fresh.store;
+    let put = store.bundle_put(&bundle(), &BundleFiles::new(), entry("plugin.install", 1));
+    put.await.expect("puts");
+    let one = instance("one");
+    let created = store
+        .instance_create(&one, entry("instance.create", 2))
+        .await;
+    created.expect("creates");
+    for capability in ["net", "state"] {
+        let record = GrantRecord {
+            instance: one.name.clone(),
+            grant: Grant {
+                capability: capability.to_owned(),
+                by: "dana".to_owned(),
+                at: at(3),
+                reason: String::new(),
+            },
+        };
+        let granted = store.grant_put(&record, entry("plugin.grant", 3)).await;
+        granted.expect("grants");
+    }
+    let later = InstanceRecord {
+        component: "other".to_owned(),
+        ..one.clone()
+    };
+    let revoked = [("net".to_owned(), entry("plugin.revoke", 4))];
+    let upgrade = async |instance: &InstanceRecord| {
+        let entry = entry("instance.upgrade", 5);
+        let upgraded = store.instance_upgrade(instance, &revoked, entry).await;
+        upgraded.expect("answers")
+    };
+    assert!(!upgrade(&instance("two")).await);
+    assert!(upgrade(&later).await);
+    assert_eq!(
+        store.instance_fetch(&one.name).await.expect("reads"),
+        Some(later)
+    );
+    let left = store.grant_list(&one.name).await.expect("reads");
+    let left: Vec<&str> = left.iter().map(|grant| grant.capability.as_str()).collect();
+    assert_eq!(left, ["state"]);
+    let rows = store
+        .audit_list(&AuditFilter::default(), 100)
+        .await
+        .expect("rows");
+    let actions: Vec<&str> = rows.iter().map(|row| row.entry.action.as_str()).collect();
+    assert_eq!(
+        actions[actions.len() - 2..],
+        ["plugin.revoke", "instance.upgrade"]
+    );
+    assert_eq!(rows.len(), 6);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use faultline_store::{
 
 use crate::{Fresh, at, scope, source};
 
-fn entity(text: &str) -> Entity {
+pub(crate) fn entity(text: &str) -> Entity {
     text.parse().expect("an entity")
 }
 
@@ -53,7 +53,7 @@ fn report(name: &str, position: u64, firing: bool) -> Report {
     }
 }
 
-fn fire(name: &str, position: u64) -> (Alert, TransitionWrite) {
+pub(crate) fn fire(name: &str, position: u64) -> (Alert, TransitionWrite) {
     let report = report(name, position, true);
     let id = fingerprint(&report.origin, &report.said.identity).expect("an identity");
     let (alert, outcome) = Alert::first(id, report);
@@ -77,7 +77,7 @@ fn transition(
     }
 }
 
-fn commit(from: u64, to: u64, fired: Vec<(Alert, TransitionWrite)>) -> ObserveCommit {
+pub(crate) fn commit(from: u64, to: u64, fired: Vec<(Alert, TransitionWrite)>) -> ObserveCommit {
     let (alerts, transitions) = fired.into_iter().unzip();
     ObserveCommit {
         from: Position(from),
@@ -369,6 +369,10 @@ async fn telemetry_is_kept_in_chunks() {
         .await
         .expect("reads");
     assert_eq!(all.len(), 20, "the longer chunk replaced the shorter one");
+    for (series, last) in [(7, Some(at(19))), (8, None)] {
+        let found = store.sample_last(&scope(), series).await.expect("reads");
+        assert_eq!(found, last);
+    }
     assert_eq!(
         store.source_list(&scope()).await.expect("reads")[0].samples,
         30
@@ -377,7 +381,7 @@ async fn telemetry_is_kept_in_chunks() {
 
 /// One alert, observed at position 1, and a correlator that opens an incident
 /// of it, then proposes something silly and wants to remember something.
-fn opened() -> (ObserveCommit, CorrelateCommit, Incident) {
+pub(crate) fn opened() -> (ObserveCommit, CorrelateCommit, Incident) {
     let (alert, write) = fire("a", 1);
     let situation = Situation {
         alerts: vec![AlertView::from(&alert)],
@@ -470,8 +474,8 @@ async fn incidents_read_back_with_their_events() {
         .expect("reads");
     assert_eq!(since.iter().map(|s| s.sequence).collect::<Vec<_>>(), [2]);
     assert_eq!(store.incident_event_last(&scope()).await.expect("reads"), 2);
-    let refusals = store.refusal_list(&scope(), 10).await.expect("lists");
-    assert_eq!(refusals[0].reason, "names no members");
+    let refusals = store.refusal_list(&scope(), None, 10).await.expect("lists");
+    assert_eq!(refusals.items[0].reason, "names no members");
     let state = store
         .correlator_state(&scope(), &correlator())
         .await
