@@ -14,7 +14,6 @@
 mod alert_book;
 mod catalog;
 mod chunks;
-mod command;
 mod correlate;
 mod counters;
 mod derive;
@@ -29,10 +28,13 @@ mod situation;
 mod telemetry;
 mod timekeeper;
 
-pub use command::CommandEnvelope;
 pub use correlate::CorrelateStage;
 pub use counters::{Counter, Counters};
 pub use observe::{ObserveStage, Progress};
 pub use plugins::{Plugins, Reader};
 pub use settings::{CorrelateSettings, ObserveSettings, PipelineSettings};
 pub use timekeeper::{HEARTBEAT, Timekeeper};
+
+// Where acts of people are put into the journal is no stage's business; what
+// the observe stage makes of them is.
+pub use faultline_store::CommandEnvelope;

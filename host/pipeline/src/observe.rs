@@ -194,7 +194,9 @@ impl ObserveStage {
         Ok(())
     }
 
-    async fn read(&self, after: Position) -> Result<Vec<Envelope>, StoreError> {
+    /// Borrows the stage mutably though it need not: a stage can go to another
+    /// thread while it waits, but detectors cannot be looked at from two.
+    async fn read(&mut self, after: Position) -> Result<Vec<Envelope>, StoreError> {
         let most = if after < self.singly_to {
             1
         } else {

@@ -22,12 +22,11 @@ use faultline_domain::situation::AlertView;
 use faultline_domain::time::Timestamp;
 use faultline_domain::topology::Topology;
 use faultline_store::{
-    ChangeRecord, Checkpoint, CommandRecord, DeadLetter, DependencyRecord, ObserveCommit,
-    SourceRecord, StagePosition, TransitionWrite,
+    ChangeRecord, Checkpoint, CommandEnvelope, CommandRecord, DeadLetter, DependencyRecord,
+    ObserveCommit, SourceRecord, StagePosition, TransitionWrite,
 };
 
 use crate::alert_book::AlertBook;
-use crate::command::CommandEnvelope;
 use crate::detection::{Placed, Poison, Shard, ShardFailure, run_all};
 use crate::feed::Feed;
 use crate::plugins::Plugins;

@@ -34,8 +34,6 @@ pub struct ObserveSettings {
     pub tick_step: Duration,
     /// Spans are counted in windows of this length.
     pub span_window: Duration,
-    /// The word of Alertmanager's senders holds for so long unless repeated.
-    pub resolve_timeout: Duration,
     /// State is saved when so much time has passed, by arrival.
     pub checkpoint_every: Duration,
     /// The most series of a scope; the samples of others are counted and
@@ -60,7 +58,6 @@ impl Default for ObserveSettings {
             skew_max: Duration::from_secs(300),
             tick_step: Duration::from_secs(10),
             span_window: Duration::from_secs(10),
-            resolve_timeout: Duration::from_secs(300),
             checkpoint_every: Duration::from_secs(30),
             series_max: 100_000,
             log_sources_max: 10_000,
