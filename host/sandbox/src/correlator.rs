@@ -1,0 +1,56 @@
+//! Correlators: a fresh guest for each call; what it wants to remember goes
+//! through the host.
+
+use std::sync::Arc;
+
+use faultline_domain::id::{Digest, InstanceName};
+use faultline_domain::plugin::{CallError, Correlator, Failure, Limit};
+use faultline_domain::proposal::{Blob, Verdict};
+use faultline_domain::situation::Situation;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::exports::faultline::plugin::correlate;
+use crate::bindings::faultline::plugin::types;
+use crate::convert::{situation_of, verdict_of};
+use crate::guest::{Call, Guest, GuestState, fault_or};
+use crate::instance::Instance;
+
+/// A correlator of one instance.
+pub struct WasmCorrelator {
+    pub(crate) pre: InstancePre<GuestState>,
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) correlate: correlate::GuestIndices,
+}
+
+impl Correlator for WasmCorrelator {
+    fn instance(&self) -> &InstanceName {
+        &self.instance.spec.name
+    }
+
+    fn digest(&self) -> Digest {
+        self.instance.spec.digest
+    }
+
+    fn correlate(&self, situation: &Situation, state: Option<&Blob>) -> Result<Verdict, CallError> {
+        let given = situation_of(situation);
+        let state = state.map(types::Blob::from);
+        let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
+            self.correlate.load(store, instance)
+        })?;
+        let answer = guest.call(Call::Correlate, |exports, store| {
+            exports.call_correlate(store, &given, state.as_ref())
+        })?;
+        let verdict = fault_or(answer)?;
+        guest.check_items(Call::Correlate, verdict.proposals.len())?;
+        let most = self.instance.spec.limits.state_bytes;
+        let bytes = verdict.state.as_ref().map_or(0, |blob| blob.bytes.len());
+        if bytes as u64 > most {
+            let failure = Failure::Limit {
+                limit: Limit::State,
+                message: format!("its state has {bytes} bytes; {most} at most"),
+            };
+            return Err(guest.fail(Call::Correlate, failure).into());
+        }
+        verdict_of(verdict).map_err(|failure| guest.fail(Call::Correlate, failure).into())
+    }
+}

@@ -1,0 +1,139 @@
+//! The engine: how guests are compiled, and how they are interrupted.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often running guests are looked at. A limit is noticed at most this
+/// much too late.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// The most instances that are alive at one time.
+const INSTANCES_MAX: u32 = 1_200;
+
+/// The most linear memory that any limit can allow.
+const MEMORY_BYTES_MAX: usize = 1 << 30;
+
+/// The most elements of a table that any limit can allow.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// How deep guests may call.
+pub(crate) const STACK_BYTES: usize = 512 << 10;
+
+/// An engine with its clockwork. Engines are not shared between tiers of
+/// trust, so that their pools of memory are not either.
+pub(crate) struct GuestEngine {
+    engine: Engine,
+    _ticker: Ticker,
+}
+
+impl GuestEngine {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// If the machine does not allow what it needs.
+    pub(crate) fn start() -> wasmtime::Result<Self> {
+        // Pools are faster, but reserve terabytes of address space, which not
+        // every machine has to give.
+        let engine = Engine::new(&config(Allocation::Pooling))
+            .or_else(|_| Engine::new(&config(Allocation::OnDemand)))?;
+        let ticker = Ticker::start(&engine);
+        Ok(Self {
+            engine,
+            _ticker: ticker,
+        })
+    }
+
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Allocation {
+    Pooling,
+    OnDemand,
+}
+
+fn config(allocation: Allocation) -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Fuel would be exact, but slows guests down by up to a half.
+        .consume_fuel(false)
+        // The same journal must give the same history on any machine: NaN has
+        // one bit pattern, and what may differ between processors is off.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(16));
+    if matches!(allocation, Allocation::Pooling) {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    }
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * 3)
+        .total_memories(INSTANCES_MAX)
+        .total_tables(INSTANCES_MAX * 2)
+        .max_memories_per_component(4)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(1 << 20)
+        // What a guest wrote is gone when its slot is used again; so much of
+        // it is cleared by hand, the rest by the kernel.
+        .linear_memory_keep_resident(256 << 10)
+        .max_unused_warm_slots(64);
+    pool
+}
+
+/// A thread that lets time pass for guests. A thread and not a task: a guest
+/// that never yields could keep a task from running, and so itself from being
+/// stopped.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: &Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, weak) = (Arc::clone(&stop), engine.weak());
+        let thread = std::thread::Builder::new()
+            .name("guest-ticker".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    match weak.upgrade() {
+                        Some(engine) => engine.increment_epoch(),
+                        None => return,
+                    }
+                }
+            })
+            .expect("a machine that cannot start one thread cannot run this program");
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic, and if it did there would be nothing to do.
+            let _ = thread.join();
+        }
+    }
+}

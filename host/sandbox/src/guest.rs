@@ -1,0 +1,235 @@
+//! A guest: an instantiated component, alive until it fails or is dropped.
+
+use std::sync::Arc;
+
+use faultline_domain::fault::Fault;
+use faultline_domain::plugin::{CallError, Failure, Limit};
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use crate::instance::Instance;
+use crate::limiter::{Hit, Limiter};
+use crate::meter::Meter;
+
+/// What host functions find in the store.
+pub(crate) struct GuestState {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) limiter: Limiter,
+    pub(crate) meter: Meter,
+    pub(crate) host_calls_left: u64,
+    /// What the guest is doing, which decides what it may do meanwhile.
+    pub(crate) call: Call,
+}
+
+/// The exported functions, as far as the host tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Start,
+    ConfigCheck,
+    Decode,
+    Poll,
+    Introduce,
+    Samples,
+    Logs,
+    Tick,
+    Save,
+    Load,
+    Correlate,
+}
+
+impl Call {
+    /// The name of the function.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Call::Start => "start",
+            Call::ConfigCheck => "config-check",
+            Call::Decode => "decode",
+            Call::Poll => "poll",
+            Call::Introduce => "introduce",
+            Call::Samples => "samples",
+            Call::Logs => "logs",
+            Call::Tick => "tick",
+            Call::Save => "save",
+            Call::Load => "load",
+            Call::Correlate => "correlate",
+        }
+    }
+}
+
+impl GuestState {
+    fn new(instance: Arc<Instance>) -> Self {
+        let limits = &instance.spec.limits;
+        Self {
+            limiter: Limiter::new(limits),
+            meter: Meter::new(limits.cpu_per_call, limits.wall_per_call),
+            host_calls_left: limits.host_calls,
+            call: Call::Start,
+            instance,
+        }
+    }
+
+    /// Every host function begins with this.
+    ///
+    /// # Errors
+    /// A trap, if the guest has called too many in this call.
+    pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
+        self.instance.stats.host_call();
+        if let Some(left) = self.host_calls_left.checked_sub(1) {
+            self.host_calls_left = left;
+            return Ok(());
+        }
+        let most = self.instance.spec.limits.host_calls;
+        let message = format!("called the host more than {most} times in one call");
+        Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
+    }
+}
+
+/// A guest with its exports.
+pub(crate) struct Guest<E> {
+    store: Store<GuestState>,
+    exports: E,
+}
+
+impl<E> Guest<E> {
+    /// Starts a guest. `load` looks up its exports.
+    ///
+    /// # Errors
+    /// If it fails while it starts.
+    pub(crate) fn start(
+        pre: &InstancePre<GuestState>,
+        instance: &Arc<Instance>,
+        load: impl FnOnce(&mut Store<GuestState>, &wasmtime::component::Instance) -> wasmtime::Result<E>,
+    ) -> Result<Self, Failure> {
+        let mut store = Store::new(pre.engine(), GuestState::new(Arc::clone(instance)));
+        store.limiter(|state| &mut state.limiter);
+        store.call_hook(|mut context, hook| {
+            context.data_mut().meter.hook(hook);
+            Ok(())
+        });
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| match context.data().meter.check() {
+            Ok(()) => Ok(UpdateDeadline::Continue(1)),
+            Err(hit) => Err(wasmtime::Error::new(hit)),
+        });
+        let output = usize::try_from(instance.spec.limits.output_bytes).unwrap_or(usize::MAX);
+        store.set_hostcall_fuel(output);
+        let started = pre
+            .instantiate(&mut store)
+            .and_then(|started| load(&mut store, &started));
+        match started {
+            Ok(exports) => Ok(Self { store, exports }),
+            Err(error) => {
+                let failure = failure_of(&error, store.data());
+                instance.note_failure(Call::Start.as_str(), &failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Calls an export. After a failure the guest must not be used again: a
+    /// trap leaves it in the middle of whatever it was doing.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub(crate) fn call<T>(
+        &mut self,
+        call: Call,
+        export: impl FnOnce(&E, &mut Store<GuestState>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        let state = self.store.data_mut();
+        state.call = call;
+        state.host_calls_left = state.instance.spec.limits.host_calls;
+        state.meter.begin();
+        let answer = export(&self.exports, &mut self.store);
+        let state = self.store.data();
+        let peak = state.limiter.memory_peak();
+        state.instance.stats.call(state.meter.cpu(), peak);
+        answer.map_err(|error| {
+            let failure = failure_of(&error, self.store.data());
+            self.fail(call, failure)
+        })
+    }
+
+    /// The answer broke the contract or a limit: the guest has failed.
+    pub(crate) fn fail(&self, call: Call, failure: Failure) -> Failure {
+        let instance = &self.store.data().instance;
+        instance.note_failure(call.as_str(), &failure);
+        failure
+    }
+
+    /// Checks how many items an answer has.
+    ///
+    /// # Errors
+    /// If there are too many: the guest has failed.
+    pub(crate) fn check_items(&self, call: Call, items: usize) -> Result<(), Failure> {
+        let most = self.store.data().instance.spec.limits.items;
+        if items as u64 <= most {
+            return Ok(());
+        }
+        let failure = Failure::Limit {
+            limit: Limit::Items,
+            message: format!("answered with {items} items; {most} at most"),
+        };
+        Err(self.fail(call, failure))
+    }
+}
+
+/// An answer or a fault of the guest, as the host knows faults.
+pub(crate) fn fault_or<T>(
+    answer: Result<T, crate::bindings::faultline::plugin::types::Fault>,
+) -> Result<T, CallError> {
+    answer.map_err(|fault| CallError::Fault(Fault::from(fault)))
+}
+
+/// What an error of the engine means.
+fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
+    if let Some(hit) = error.downcast_ref::<Hit>() {
+        return limit(hit);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => {
+            let most = crate::engine::STACK_BYTES;
+            return Failure::Limit {
+                limit: Limit::Stack,
+                message: format!("called too deep; {most} bytes of stack at most"),
+            };
+        }
+        Some(Trap::Interrupt) => {
+            if let Err(hit) = state.meter.check() {
+                return limit(&hit);
+            }
+        }
+        _ => {}
+    }
+    // A guest that is refused memory gives up in a way of its own.
+    if let Some(hit) = state.limiter.hit() {
+        return limit(hit);
+    }
+    let text = format!("{error:#}");
+    if text.contains(OUTPUT_EXHAUSTED) {
+        let most = state.instance.spec.limits.output_bytes;
+        return Failure::Limit {
+            limit: Limit::Output,
+            message: format!("gave the host more than {most} bytes in one call"),
+        };
+    }
+    Failure::Trap(first_lines(&text))
+}
+
+/// How wasmtime says that the bytes that may cross are used up; the error has
+/// no public type.
+const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// The most characters of a trap's description.
+const TRAP_CHARS_MAX: usize = 1_000;
+
+fn first_lines(text: &str) -> String {
+    text.chars().take(TRAP_CHARS_MAX).collect()
+}
+
+fn limit(hit: &Hit) -> Failure {
+    Failure::Limit {
+        limit: hit.limit,
+        message: hit.message.clone(),
+    }
+}

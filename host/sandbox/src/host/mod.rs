@@ -1,0 +1,36 @@
+//! What guests can call, one file for each interface. Each function checks,
+//! records and acts, in this order and in one place.
+
+mod config;
+mod kv;
+mod log;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::faultline::plugin as wit;
+use crate::guest::GuestState;
+
+/// A linker with what a component may import. `kv` is linked if the manifest
+/// declares it; whether it was granted is looked up at each call.
+pub(crate) fn linker(
+    engine: &wasmtime::Engine,
+    declares_kv: bool,
+) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wit::types::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, itself)?;
+    wit::signals::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, itself)?;
+    wit::log::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, itself)?;
+    wit::config::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, itself)?;
+    if declares_kv {
+        wit::kv::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, itself)?;
+    }
+    Ok(linker)
+}
+
+impl wit::types::Host for GuestState {}
+impl wit::signals::Host for GuestState {}
+
+/// Host functions are methods of the state as a whole.
+fn itself(state: &mut GuestState) -> &mut GuestState {
+    state
+}

@@ -1,0 +1,221 @@
+//! One installed component with one configuration: what all guests that are
+//! started for it have in common.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use faultline_domain::audit::{Entry, Stage};
+use faultline_domain::grant::Effective;
+use faultline_domain::id::{Digest, InstanceName};
+use faultline_domain::plugin::{Failure, Limits};
+use faultline_domain::time::Timestamp;
+use tokio::runtime::Handle;
+
+use crate::services::{Pending, ServiceError, Services};
+use crate::stats::Stats;
+
+/// A failure of one sort is put on the audit log at most this often; how many
+/// there were meanwhile stands in the next row.
+const FAILURE_ROW_EVERY: Duration = Duration::from_secs(10);
+
+/// How long to wait for a row of the audit log to be written.
+const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What an instance is made of.
+#[derive(Debug, Clone)]
+pub struct InstanceSpec {
+    /// Its name.
+    pub name: InstanceName,
+    /// `namespace/name` of the plugin.
+    pub plugin: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The component's digest.
+    pub digest: Digest,
+    /// The configuration: JSON, checked, with defaults.
+    pub config: String,
+    /// How much it may use.
+    pub limits: Limits,
+    /// What it may do.
+    pub grants: Effective,
+}
+
+/// The instance, as its guests and host functions see it.
+pub(crate) struct Instance {
+    pub(crate) spec: InstanceSpec,
+    pub(crate) stats: Stats,
+    pub(crate) log: LogBudget,
+    services: Arc<dyn Services>,
+    runtime: Handle,
+    clock: Clock,
+    failures: Mutex<BTreeMap<&'static str, Repeated>>,
+}
+
+/// Where audit rows take their time from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Failures of one sort since the last row.
+struct Repeated {
+    row_at: Instant,
+    unwritten: u64,
+}
+
+impl Instance {
+    pub(crate) fn new(
+        spec: InstanceSpec,
+        services: Arc<dyn Services>,
+        runtime: Handle,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            log: LogBudget::new(spec.limits.log_bytes_per_minute),
+            spec,
+            stats: Stats::default(),
+            services,
+            runtime,
+            clock,
+            failures: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Who it is, in the audit log.
+    pub(crate) fn actor(&self) -> String {
+        format!("plugin:{}@{}", self.spec.name, self.spec.digest)
+    }
+
+    /// Writes a row of the audit log.
+    pub(crate) fn audit(
+        &self,
+        action: &str,
+        subject: &str,
+        stage: Stage,
+        detail: &serde_json::Value,
+    ) -> Result<u64, ServiceError> {
+        let entry = Entry {
+            at: (self.clock)(),
+            actor: self.actor(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            stage,
+            detail: detail.to_string(),
+        };
+        self.wait(AUDIT_WAIT_MAX, self.services.audit(entry))
+    }
+
+    /// Asks the rest of the host for something and waits for the answer, as
+    /// long as the guest's call may take. Guests run on threads of their own,
+    /// so that they can wait.
+    pub(crate) fn ask<'a, T>(
+        &'a self,
+        wait_max: Duration,
+        ask: impl FnOnce(&'a dyn Services) -> Pending<'a, T>,
+    ) -> Result<T, ServiceError> {
+        self.wait(wait_max, ask(&*self.services))
+    }
+
+    fn wait<T>(&self, wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(wait_max, pending)
+                .await
+                .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
+        })
+    }
+
+    /// A guest of this instance failed: it is counted, and recorded unless
+    /// the same was recorded a moment ago.
+    pub(crate) fn note_failure(&self, call: &str, failure: &Failure) {
+        self.stats.fail(failure.code());
+        let unwritten = {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            match failures.get_mut(failure.code()) {
+                Some(repeated) if now.duration_since(repeated.row_at) < FAILURE_ROW_EVERY => {
+                    repeated.unwritten += 1;
+                    return;
+                }
+                Some(repeated) => {
+                    repeated.row_at = now;
+                    std::mem::take(&mut repeated.unwritten)
+                }
+                None => {
+                    let repeated = Repeated {
+                        row_at: now,
+                        unwritten: 0,
+                    };
+                    failures.insert(failure.code(), repeated);
+                    0
+                }
+            }
+        };
+        let detail = serde_json::json!({
+            "call": call,
+            "message": failure.to_string(),
+            "plugin": self.spec.plugin,
+            "version": self.spec.version,
+            "not-recorded-before": unwritten,
+        });
+        let subject = format!("instance:{}", self.spec.name);
+        if let Err(error) = self.audit(failure.code(), &subject, Stage::Event, &detail) {
+            tracing::error!(
+                plugin.instance = %self.spec.name,
+                "a failure of {} cannot be recorded: {error}",
+                self.spec.name
+            );
+        }
+    }
+}
+
+/// Bytes of log lines that an instance may still write in this minute, all of
+/// its guests together.
+pub(crate) struct LogBudget {
+    per_minute: u64,
+    minute: Mutex<Minute>,
+}
+
+struct Minute {
+    began: Instant,
+    written: u64,
+    dropped: u64,
+}
+
+/// Whether a line may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogVerdict {
+    /// Yes; and so many lines before it were not.
+    Write { dropped_before: u64 },
+    /// No.
+    Drop,
+}
+
+impl LogBudget {
+    fn new(per_minute: u64) -> Self {
+        Self {
+            per_minute,
+            minute: Mutex::new(Minute {
+                began: Instant::now(),
+                written: 0,
+                dropped: 0,
+            }),
+        }
+    }
+
+    pub(crate) fn take(&self, bytes: u64) -> LogVerdict {
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped_before = 0;
+        if minute.began.elapsed() >= Duration::from_secs(60) {
+            dropped_before = minute.dropped;
+            *minute = Minute {
+                began: Instant::now(),
+                written: 0,
+                dropped: 0,
+            };
+        }
+        if minute.written + bytes > self.per_minute {
+            minute.dropped += 1;
+            return LogVerdict::Drop;
+        }
+        minute.written += bytes;
+        LogVerdict::Write { dropped_before }
+    }
+}

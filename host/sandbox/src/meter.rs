@@ -1,0 +1,93 @@
+//! How long a guest runs: on a processor, and by the clock.
+
+use std::time::{Duration, Instant};
+
+use faultline_domain::plugin::Limit;
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::CallHook;
+
+use crate::limiter::Hit;
+
+/// Meters one call.
+///
+/// Time on a processor counts while the guest runs, not while a host function
+/// works or waits for it. It is the thread's own, so that a busy machine does
+/// not make guests look slow.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    cpu_max: Duration,
+    wall_max: Duration,
+    began: Instant,
+    cpu_before: Duration,
+    /// The thread's time when the guest last began to run; none while it does
+    /// not.
+    running_since: Option<Duration>,
+}
+
+impl Meter {
+    pub(crate) fn new(cpu_max: Duration, wall_max: Duration) -> Self {
+        Self {
+            cpu_max,
+            wall_max,
+            began: Instant::now(),
+            cpu_before: Duration::ZERO,
+            running_since: None,
+        }
+    }
+
+    /// A new call begins.
+    pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
+        self.cpu_before = Duration::ZERO;
+        self.running_since = None;
+    }
+
+    /// The guest begins or stops to run.
+    pub(crate) fn hook(&mut self, hook: CallHook) {
+        match hook {
+            CallHook::CallingWasm | CallHook::ReturningFromHost => {
+                self.running_since = Some(thread_time());
+            }
+            CallHook::ReturningFromWasm | CallHook::CallingHost => {
+                if let Some(since) = self.running_since.take() {
+                    self.cpu_before += thread_time().saturating_sub(since);
+                }
+            }
+        }
+    }
+
+    /// How long the guest has run in this call.
+    pub(crate) fn cpu(&self) -> Duration {
+        let now = self
+            .running_since
+            .map_or(Duration::ZERO, |since| thread_time().saturating_sub(since));
+        self.cpu_before + now
+    }
+
+    /// What is left of the time on the clock.
+    pub(crate) fn wall_left(&self) -> Duration {
+        self.wall_max.saturating_sub(self.began.elapsed())
+    }
+
+    /// Whether a limit is reached.
+    pub(crate) fn check(&self) -> Result<(), Hit> {
+        let cpu = self.cpu();
+        if cpu > self.cpu_max {
+            let message = format!("ran for {cpu:?} in one call; {:?} at most", self.cpu_max);
+            return Err(Hit::new(Limit::Cpu, message));
+        }
+        let wall = self.began.elapsed();
+        if wall > self.wall_max {
+            let message = format!("took {wall:?} for one call; {:?} at most", self.wall_max);
+            return Err(Hit::new(Limit::Wall, message));
+        }
+        Ok(())
+    }
+}
+
+/// How long this thread has been on a processor.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(secs, u32::try_from(time.tv_nsec).unwrap_or(0))
+}

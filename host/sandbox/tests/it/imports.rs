@@ -1,0 +1,124 @@
+//! What is refused before it runs.
+
+use faultline_domain::grant::Use;
+use faultline_domain::plugin::{Inputs, Limits};
+use faultline_sandbox::{Loaded, Role};
+
+use crate::{Bench, bundle, spec};
+
+fn connector() -> Role {
+    Role::Connector {
+        family: "test".to_owned(),
+    }
+}
+
+fn refusal(bench: &Bench, role: Role, wasm: &[u8], declared: &[Use]) -> String {
+    match bench.sandbox.load(spec(wasm), role, wasm, declared) {
+        Ok(_) => panic!("should be refused"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn an_import_that_the_manifest_does_not_declare() {
+    let bench = Bench::new();
+    let keeper = bundle("keeper");
+    let wasm = keeper
+        .wasm(&keeper.manifest().components[0])
+        .expect("a component");
+    let message = refusal(&bench, connector(), wasm, &[]);
+    assert!(message.contains("imports `kv`"), "{message}");
+    assert!(message.contains("declares no capability"), "{message}");
+}
+
+#[test]
+fn an_import_of_something_else_altogether() {
+    let bench = Bench::new();
+    let foreign = r#"(component
+        (import "wasi:cli/environment@0.2.0" (instance
+            (export "get-environment" (func (result (list (tuple string string)))))))
+        (core module $m (func (export "decode")))
+        (core instance $i (instantiate $m))
+        (func $decode (canon lift (core func $i "decode")))
+        (instance $exports (export "decode" (func $decode)))
+        (export "faultline:plugin/decode@0.1.0" (instance $exports)))"#;
+    let wasm = wat::parse_str(foreign).expect("a component");
+    let message = refusal(&bench, connector(), &wasm, &[]);
+    assert!(message.contains("wasi:cli/environment"), "{message}");
+    assert!(message.contains("nothing else is offered"), "{message}");
+}
+
+#[test]
+fn a_component_of_another_kind_than_declared() {
+    let bench = Bench::new();
+    let hostile = bundle("hostile");
+    let wasm = hostile
+        .wasm(&hostile.manifest().components[0])
+        .expect("a component");
+    let inputs = Inputs {
+        samples: true,
+        logs: true,
+    };
+    let message = refusal(&bench, Role::Detector { inputs }, wasm, &[]);
+    assert!(
+        message.contains("does not export faultline:plugin/detect"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_export_of_another_shape() {
+    let bench = Bench::new();
+    let misshapen = r#"(component
+        (core module $m (func (export "decode")))
+        (core instance $i (instantiate $m))
+        (func $decode (canon lift (core func $i "decode")))
+        (instance $exports (export "decode" (func $decode)))
+        (export "faultline:plugin/decode@0.1.0" (instance $exports)))"#;
+    let wasm = wat::parse_str(misshapen).expect("a component");
+    match bench.sandbox.load(spec(&wasm), connector(), &wasm, &[]) {
+        // The shape shows when the export is looked up.
+        Ok(Loaded::Connector(connector)) => {
+            use faultline_domain::decode::Decoder as _;
+            let envelope = crate::envelope("x");
+            assert!(connector.decode(&[&envelope])[0].is_err());
+        }
+        Ok(_) => panic!("not a connector"),
+        Err(error) => assert!(error.to_string().contains("does not fit"), "{error}"),
+    }
+}
+
+#[test]
+fn bytes_that_are_no_component() {
+    let bench = Bench::new();
+    let hostile = bundle("hostile");
+    let good = hostile
+        .wasm(&hostile.manifest().components[0])
+        .expect("a component");
+    for wasm in [
+        &b""[..],
+        b"\0asm\x01\0\0\0",
+        b"\x7fELF\x02\x01\x01\0",
+        &good[..good.len() / 2],
+    ] {
+        let message = refusal(&bench, connector(), wasm, &[]);
+        assert!(message.contains("cannot be compiled"), "{message}");
+    }
+    let mut damaged = good.to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xff);
+    assert!(refusal(&bench, connector(), &damaged, &[]).contains("cannot be compiled"));
+}
+
+#[test]
+fn what_imports_little_loads() {
+    let bench = Bench::new();
+    assert!(matches!(
+        bench.load("hostile", "{}", Limits::default()),
+        Ok(Loaded::Connector(_))
+    ));
+    assert!(matches!(
+        bench.load("keeper", "{}", Limits::default()),
+        Ok(Loaded::Poller(..))
+    ));
+}
