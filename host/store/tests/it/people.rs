@@ -122,8 +122,10 @@ async fn bundles_instances_and_grants_read_back() {
 async fn an_upgrade_takes_grants_back_or_does_not_happen() {
     let fresh = Fresh::open().await;
     let store = &fresh.store;
-    let put = store.bundle_put(&bundle(), &BundleFiles::new(), entry("plugin.install", 1));
-    put.await.expect("puts");
+    let put = store
+        .bundle_put(&bundle(), &BundleFiles::new(), entry("plugin.install", 1))
+        .await;
+    put.expect("puts");
     let one = instance("one");
     let created = store
         .instance_create(&one, entry("instance.create", 2))
