@@ -1,0 +1,139 @@
+//! What the API asks of the running machinery: a trait, so that the API knows
+//! neither the stages nor the sandbox. The binary implements it, and tests do in
+//! memory.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use faultline_bundle::Bundle;
+use faultline_domain::envelope::Position;
+use faultline_domain::grant::Grant;
+use faultline_domain::id::InstanceName;
+use faultline_domain::plugin::Limits;
+use faultline_domain::time::Timestamp;
+use serde_json::Value;
+
+use crate::instance_settings::InstanceSettings;
+
+/// A future on the heap, so that the trait can be an object.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The running machinery.
+pub trait Control: Send + Sync {
+    /// Bundles, instances or grants have changed in the store. When the answer
+    /// comes, nothing runs any more that may not; what may run now need not run
+    /// yet.
+    fn plugins_changed(&self) -> Answer<'_, ()>;
+
+    /// Tokens have changed in the store. When the answer comes, no revoked one
+    /// is good for anything any more.
+    fn tokens_changed(&self) -> Answer<'_, ()>;
+
+    /// How the instances fare. One that is missing has not been started yet.
+    fn instances(&self) -> Answer<'_, Vec<InstanceStatus>>;
+
+    /// Whether a component could run so: all that loading it would check, up to
+    /// what it says about its configuration itself. A required capability that
+    /// is not granted is no reason against it: the instance waits for it.
+    ///
+    /// Gives everything that speaks against it, a sentence each.
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>>;
+
+    /// How far the stages have come, in the order in which data passes them.
+    fn stages(&self) -> Answer<'_, Vec<StageStatus>>;
+
+    /// Whether everything runs that should, or what does not.
+    fn ready(&self) -> Answer<'_, Result<(), String>>;
+
+    /// The metrics of everything but the API, in the text format of
+    /// OpenMetrics, without `# EOF`.
+    fn metrics(&self) -> Answer<'_, String>;
+}
+
+/// A component as it would run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// The bundle with all of its files.
+    pub bundle: Bundle,
+    /// The component's name within it; it is there.
+    pub component: String,
+    /// The configuration, valid against its schema, with defaults.
+    pub config: Value,
+    /// What the operator set beside it.
+    pub settings: InstanceSettings,
+    /// How much it may use: what the manifest asks for, the operator's
+    /// overrides, and the ceiling in one.
+    pub limits: Limits,
+    /// What was granted so far, all of it asked for in the manifest.
+    pub granted: Vec<Grant>,
+}
+
+/// How an instance fares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceStatus {
+    /// Which one.
+    pub name: InstanceName,
+    /// Where it stands.
+    pub state: InstanceState,
+    /// Why it does not run, and the remedy; none if it does.
+    pub reason: Option<String>,
+    /// What it has used since it was loaded.
+    pub usage: Usage,
+}
+
+/// Where an instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// It is loaded, and called when there is something for it.
+    Running,
+    /// It is on its way: compiled, checked, restored.
+    Starting,
+    /// It waits for a capability that it requires.
+    PendingGrant,
+    /// It could not be loaded.
+    Failed,
+    /// It failed too often, and is not called any more.
+    Suspended,
+    /// The operator switched it off.
+    Disabled,
+}
+
+/// Counts since an instance was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Calls of exported functions.
+    pub calls: u64,
+    /// Time on a processor, while guests ran.
+    pub cpu: Duration,
+    /// The most bytes of memory that one guest took.
+    pub memory_peak_bytes: u64,
+    /// Calls of host functions.
+    pub host_calls: u64,
+    /// Of these, how many were denied.
+    pub denied: u64,
+    /// Log lines over the limit.
+    pub log_lines_dropped: u64,
+    /// Failures by code: `trap`, `limit.cpu`, …
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// How far a stage has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageStatus {
+    /// `observe`, `correlate`, …
+    pub name: String,
+    /// The last envelope that it has dealt with.
+    pub position: Position,
+    /// Arrival time up to which everything is dealt with.
+    pub clock: Timestamp,
+    /// Whether it goes through every envelope, so that the distance between
+    /// its position and the journal's end is what it has yet to do. A stage
+    /// that reads what another one made of envelopes stays where the last such
+    /// thing was.
+    pub reads_journal: bool,
+    /// Why it does not go on; none if it does.
+    pub fault: Option<String>,
+}

@@ -1,0 +1,198 @@
+//! Instances, as they are looked up, checked and shown.
+
+use std::collections::BTreeMap;
+
+use faultline_bundle::{Bundle, Component, Manifest};
+use faultline_domain::grant::Grant as DomainGrant;
+use faultline_domain::id::InstanceName;
+use faultline_store::InstanceRecord;
+use serde_json::Value;
+
+use crate::bundles;
+use crate::control::{Candidate, InstanceState, InstanceStatus};
+use crate::instance_settings::InstanceSettings;
+use crate::problem::Problem;
+use crate::shared::Shared;
+use crate::views::{Capability, FieldProblem, Grant, Instance, InstanceSummary, Place};
+
+/// The instance of this name.
+pub(crate) async fn find(shared: &Shared, name: &str) -> Result<InstanceRecord, Problem> {
+    let name = name_of(name)?;
+    let found = shared.store.instance_fetch(&name).await?;
+    found.ok_or_else(|| gone(&name))
+}
+
+/// A name as the path has it.
+pub(crate) fn name_of(name: &str) -> Result<InstanceName, Problem> {
+    InstanceName::new(name)
+        .map_err(|error| Problem::malformed(Place::Path, "name", error.to_string()))
+}
+
+/// What the audit log calls an instance.
+pub(crate) fn subject(name: &InstanceName) -> String {
+    format!("instance:{name}")
+}
+
+pub(crate) fn gone(name: &InstanceName) -> Problem {
+    Problem::not_found(format!("there is no instance {name}"))
+}
+
+/// The component that is meant: the one of this name, or the only one.
+pub(crate) fn component<'a>(
+    manifest: &'a Manifest,
+    name: Option<&str>,
+) -> Result<&'a Component, Problem> {
+    let found = match (name, manifest.components.as_slice()) {
+        (Some(name), _) => manifest.component(name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    found.ok_or_else(|| {
+        let names = manifest.components.iter();
+        let names: Vec<&str> = names.map(|component| component.name.as_str()).collect();
+        let detail = format!("must be one of {}'s: {}", manifest.id, names.join(", "));
+        Problem::invalid("component", detail)
+    })
+}
+
+/// Checks whether an instance could run as this record has it, of the bundle
+/// that it is made of already.
+pub(crate) async fn check_as_it_is(
+    shared: &Shared,
+    record: &InstanceRecord,
+) -> Result<(), Problem> {
+    let bundle = bundles::whole(&shared.store, record.bundle).await?;
+    let component = component(bundle.manifest(), Some(&record.component))?.clone();
+    let mut granted = shared.store.grant_list(&record.name).await?;
+    let asked = &component.capabilities;
+    granted.retain(|grant| asked.iter().any(|request| request.id == grant.capability));
+    check(shared, record, bundle, &component, granted).await
+}
+
+/// Checks whether an instance could run as this record has it.
+pub(crate) async fn check(
+    shared: &Shared,
+    record: &InstanceRecord,
+    bundle: Bundle,
+    component: &Component,
+    granted: Vec<DomainGrant>,
+) -> Result<(), Problem> {
+    let settings = InstanceSettings::parse(&record.settings)
+        .map_err(|error| Problem::invalid("settings", error.to_string()))?;
+    let problems = settings.check(component.kind);
+    if !problems.is_empty() {
+        return Err(Problem::invalid_fields(problems));
+    }
+    let schema = bundle
+        .config_schema(component)
+        .map_err(|error| Problem::conflict(bundles::chain(&error)))?;
+    let config = serde_json::from_str(&record.config)
+        .map_err(|error| Problem::invalid("config", error.to_string()))?;
+    let config = bundles::resolve_config(&schema, &config)?;
+    let ceiling = shared.limits_ceiling;
+    let candidate = Candidate {
+        name: record.name.clone(),
+        component: component.name.clone(),
+        config,
+        limits: settings
+            .limits
+            .over(component.limits.resolve(ceiling), ceiling),
+        settings,
+        granted,
+        bundle,
+    };
+    let checked = shared.control.check(candidate).await;
+    checked.map_err(|reasons| {
+        let errors = reasons.into_iter().map(|detail| FieldProblem {
+            place: Place::Body,
+            field: String::new(),
+            detail: format!("{} could not run so: {detail}", record.name),
+        });
+        Problem::invalid_fields(errors.collect())
+    })
+}
+
+/// The plugin and the version that an instance is made of.
+pub(crate) async fn plugin_of(
+    shared: &Shared,
+    record: &InstanceRecord,
+) -> Result<(String, String), Problem> {
+    let bundle = shared.store.bundle_fetch(record.bundle).await?;
+    Ok(bundle.map_or_else(unknown_plugin, |bundle| (bundle.plugin, bundle.version)))
+}
+
+/// For an instance whose bundle is gone, which nothing in the API can bring
+/// about.
+fn unknown_plugin() -> (String, String) {
+    ("unknown".to_owned(), "unknown".to_owned())
+}
+
+pub(crate) async fn statuses(shared: &Shared) -> BTreeMap<InstanceName, InstanceStatus> {
+    let statuses = shared.control.instances().await;
+    statuses
+        .into_iter()
+        .map(|status| (status.name.clone(), status))
+        .collect()
+}
+
+pub(crate) fn summary(
+    record: &InstanceRecord,
+    plugin: Option<(String, String)>,
+    status: Option<&InstanceStatus>,
+) -> InstanceSummary {
+    let (plugin, version) = plugin.unwrap_or_else(unknown_plugin);
+    let not_yet = if record.enabled {
+        InstanceState::Starting
+    } else {
+        InstanceState::Disabled
+    };
+    InstanceSummary {
+        name: record.name.to_string(),
+        kind: record.kind.into(),
+        plugin,
+        version,
+        bundle: record.bundle.to_string(),
+        component: record.component.clone(),
+        enabled: record.enabled,
+        state: status.map_or(not_yet, |status| status.state).into(),
+        reason: status.and_then(|status| status.reason.clone()),
+        usage: status.map(|status| status.usage.clone().into()),
+        created: record.created.into(),
+        created_by: record.created_by.clone(),
+    }
+}
+
+pub(crate) async fn view(shared: &Shared, record: &InstanceRecord) -> Result<Instance, Problem> {
+    let plugin = plugin_of(shared, record).await?;
+    let statuses = statuses(shared).await;
+    let manifest = bundles::manifest(&shared.store, record.bundle).await?.ok();
+    let component = manifest.and_then(|manifest| manifest.component(&record.component).cloned());
+    let mut grants: BTreeMap<String, DomainGrant> = shared
+        .store
+        .grant_list(&record.name)
+        .await?
+        .into_iter()
+        .map(|grant| (grant.capability.clone(), grant))
+        .collect();
+    let settings = InstanceSettings::parse(&record.settings).unwrap_or_default();
+    let ceiling = shared.limits_ceiling;
+    let limits = component.as_ref().map(|component| {
+        let asked = component.limits.resolve(ceiling);
+        settings.limits.over(asked, ceiling).into()
+    });
+    let requests = component.map_or_else(Vec::new, |component| component.capabilities);
+    let capabilities = requests
+        .iter()
+        .map(|request| Capability {
+            requested: request.into(),
+            grant: grants.remove(&request.id).map(Grant::from),
+        })
+        .collect();
+    Ok(Instance {
+        summary: summary(record, Some(plugin), statuses.get(&record.name)),
+        config: serde_json::from_str(&record.config).unwrap_or(Value::Null),
+        settings,
+        limits,
+        capabilities,
+    })
+}

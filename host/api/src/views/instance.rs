@@ -1,0 +1,263 @@
+//! Instances: installed components with one configuration each.
+
+use std::collections::BTreeMap;
+
+use faultline_domain::grant as domain;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{LimitsView, PluginKind, RequestedUse, Time, object};
+use crate::control::{InstanceState, Usage};
+use crate::instance_settings::InstanceSettings;
+
+/// An instance to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceCreate {
+    /// Its name; of a connector also the source that hooks are sent to.
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,59}$", example = "alertmanager")]
+    pub name: String,
+    /// Of which bundle: `namespace/name` (the latest version that is
+    /// installed), `namespace/name@version`, or a digest or the first digits
+    /// of one.
+    #[schema(example = "faultline/alertmanager")]
+    pub plugin: String,
+    /// Of which of its components. Can be left out if it has only one.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// The plugin's configuration. What is left out is as its schema has it.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub config: Map<String, Value>,
+    /// What to set beside it.
+    #[serde(default, deserialize_with = "object")]
+    pub settings: InstanceSettings,
+    /// Whether it should run.
+    #[serde(default = "enabled")]
+    #[schema(default = true)]
+    pub enabled: bool,
+}
+
+const fn enabled() -> bool {
+    true
+}
+
+/// A configuration in place of the one that an instance has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceConfigPut {
+    /// The plugin's configuration. What is left out is as its schema has it,
+    /// not as it was before.
+    #[schema(value_type = Object)]
+    pub config: Map<String, Value>,
+}
+
+/// Settings in place of those that an instance has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceSettingsPut {
+    /// What to set beside the configuration. What is left out is as the
+    /// manifest and the host have it, not as it was before.
+    #[serde(deserialize_with = "object")]
+    pub settings: InstanceSettings,
+}
+
+/// What an instance should be made of from now on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceUpgradeTo {
+    /// Of which bundle, as when it was made. Left out: the latest version of
+    /// the plugin that it is made of now. It may be an earlier one, too.
+    #[serde(default)]
+    #[schema(example = "faultline/alertmanager@1.5.0")]
+    pub plugin: Option<String>,
+    /// Of which of its components, of the same kind. Left out: the one with
+    /// the name that it is made of now.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// The plugin's configuration. Left out: the one that it has.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Map<String, Value>>,
+}
+
+/// A capability to be granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantPut {
+    /// Why, for those who read the audit log.
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        example = "keeps its place between polls"
+    )]
+    pub reason: String,
+}
+
+/// An instance in a listing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceSummary {
+    /// Its name; of a connector also the source that hooks are sent to.
+    #[schema(example = "alertmanager")]
+    pub name: String,
+    /// What it is for.
+    pub kind: PluginKind,
+    /// `namespace/name` of its plugin.
+    pub plugin: String,
+    /// The version of its plugin.
+    pub version: String,
+    /// The digest of the bundle that its component is from.
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub bundle: String,
+    /// The component's name within the bundle.
+    pub component: String,
+    /// Whether it should run.
+    pub enabled: bool,
+    /// Where it stands.
+    pub state: InstanceStateWord,
+    /// Why it does not run, and the remedy; none if it does.
+    pub reason: Option<String>,
+    /// What it has used since it was loaded; none if it was not.
+    pub usage: Option<UsageView>,
+    /// When it was made.
+    pub created: Time,
+    /// By whom.
+    pub created_by: String,
+}
+
+/// Where an instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceState)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceStateWord {
+    /// It is loaded, and called when there is something for it.
+    Running,
+    /// It is on its way: compiled, checked, restored.
+    Starting,
+    /// It waits for a capability that it requires.
+    PendingGrant,
+    /// It could not be loaded.
+    Failed,
+    /// It failed too often, and is not called any more.
+    Suspended,
+    /// The operator switched it off.
+    Disabled,
+}
+
+/// What an instance has used since it was loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Usage)]
+pub struct UsageView {
+    /// Calls of exported functions.
+    pub calls: u64,
+    /// Seconds on a processor, while guests ran.
+    #[schema(minimum = 0)]
+    pub cpu_seconds: f64,
+    /// The most bytes of memory that one guest took.
+    pub memory_peak_bytes: u64,
+    /// Calls of host functions.
+    pub host_calls: u64,
+    /// Of these, how many were denied.
+    pub denied: u64,
+    /// Log lines over the limit.
+    pub log_lines_dropped: u64,
+    /// Failures by code: `trap`, `limit.cpu`, …
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// An instance: what it is, what it may do, how it fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Instance {
+    /// As in a listing.
+    #[serde(flatten)]
+    pub summary: InstanceSummary,
+    /// The plugin's configuration as it was given.
+    #[schema(value_type = Object)]
+    pub config: Value,
+    /// What the operator set beside it.
+    pub settings: InstanceSettings,
+    /// How much it may use in effect; none if this host cannot read the
+    /// manifest any more.
+    pub limits: Option<LimitsView>,
+    /// What its component asks to be allowed, and what was granted.
+    pub capabilities: Vec<Capability>,
+}
+
+/// A capability that an instance's component asks for, and the grant of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capability {
+    /// What is asked for.
+    #[serde(flatten)]
+    pub requested: RequestedUse,
+    /// The grant; none if there is none.
+    pub grant: Option<Grant>,
+}
+
+/// What was granted, by whom, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// The id of the capability.
+    pub capability: String,
+    /// Who granted it.
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// Why.
+    pub reason: String,
+}
+
+/// An instance after an upgrade, and what it asks for that it did not before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceUpgrade {
+    /// The instance as it is now.
+    pub instance: Instance,
+    /// The bundle that it was made of before.
+    pub from_bundle: String,
+    /// The version of its plugin before.
+    pub from_version: String,
+    /// Capabilities that were not asked for before. Required ones have to be
+    /// granted before it runs.
+    pub capabilities_added: Vec<String>,
+    /// Capabilities that are no longer asked for, or mean something else. Their
+    /// grants were taken back.
+    pub capabilities_removed: Vec<String>,
+}
+
+impl From<domain::Grant> for Grant {
+    fn from(grant: domain::Grant) -> Self {
+        Self {
+            capability: grant.capability,
+            by: grant.by,
+            at: grant.at.into(),
+            reason: grant.reason,
+        }
+    }
+}
+
+impl From<InstanceState> for InstanceStateWord {
+    fn from(state: InstanceState) -> Self {
+        match state {
+            InstanceState::Running => Self::Running,
+            InstanceState::Starting => Self::Starting,
+            InstanceState::PendingGrant => Self::PendingGrant,
+            InstanceState::Failed => Self::Failed,
+            InstanceState::Suspended => Self::Suspended,
+            InstanceState::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl From<Usage> for UsageView {
+    fn from(usage: Usage) -> Self {
+        Self {
+            calls: usage.calls,
+            cpu_seconds: usage.cpu.as_secs_f64(),
+            memory_peak_bytes: usage.memory_peak_bytes,
+            host_calls: usage.host_calls,
+            denied: usage.denied,
+            log_lines_dropped: usage.log_lines_dropped,
+            failures: usage.failures,
+        }
+    }
+}

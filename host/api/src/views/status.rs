@@ -1,0 +1,98 @@
+//! How the installation fares as a whole.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Role, Time};
+
+/// How the installation fares as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Of the server.
+    #[schema(example = "0.1.0")]
+    pub version: String,
+    /// The id of this installation.
+    pub install: String,
+    /// The environment or tenant.
+    #[schema(example = "default")]
+    pub scope: String,
+    /// The server's clock.
+    pub now: Time,
+    /// Whether everything runs that should.
+    pub ready: bool,
+    /// What does not; none if everything does.
+    pub unready_reason: Option<String>,
+    /// The last envelope of the journal; 0 if there is none.
+    pub journal_position: u64,
+    /// When it arrived; none if there is none.
+    pub journal_received: Option<Time>,
+    /// How far the stages have come, in the order in which data passes them.
+    pub stages: Vec<Stage>,
+    /// Alerts by state.
+    pub alerts: AlertCounts,
+    /// Incidents by phase.
+    pub incidents: PhaseCounts,
+}
+
+/// How far a stage has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Stage {
+    /// `observe`, `correlate`, …
+    #[schema(example = "observe")]
+    pub name: String,
+    /// The last envelope that it has dealt with.
+    pub position: u64,
+    /// Arrival time up to which everything is dealt with; none if nothing is.
+    pub clock: Option<Time>,
+    /// Envelopes that it has yet to read; none for a stage that reads what
+    /// another one made of them.
+    pub lag_envelopes: Option<u64>,
+    /// From there to the arrival of the last envelope, in seconds.
+    #[schema(minimum = 0)]
+    pub lag_seconds: f64,
+    /// Why it does not go on; none if it does.
+    pub fault: Option<String>,
+}
+
+/// How many alerts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlertCounts {
+    /// That fire.
+    pub firing: u64,
+    /// That do not any more.
+    pub resolved: u64,
+}
+
+/// How many incidents there are in each phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct PhaseCounts {
+    /// Nobody looks after them.
+    pub open: u64,
+    /// Somebody does.
+    pub acknowledged: u64,
+    /// Over, but may be reopened.
+    pub resolved: u64,
+    /// Over for good.
+    pub closed: u64,
+    /// Their members went to others.
+    pub merged: u64,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Caller)]
+pub struct CallerView {
+    /// As on the audit log.
+    #[schema(example = "token:ci")]
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// One number for the whole of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryDigest {
+    /// SHA-256 over all alerts, changes, edges, incidents and their events.
+    /// The same journal, components and configuration give the same one.
+    pub digest: String,
+}

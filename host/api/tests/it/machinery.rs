@@ -1,0 +1,74 @@
+//! The running machinery, in memory: says what it was told to say, and notes
+//! what it was asked.
+
+use std::sync::Mutex;
+
+use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
+
+#[derive(Default)]
+pub(crate) struct Machinery {
+    pub(crate) told: Mutex<Told>,
+}
+
+/// What it says, and what it was asked.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) plugins_changed: u32,
+    pub(crate) tokens_changed: u32,
+    /// What is held against the next candidates.
+    pub(crate) objections: Vec<String>,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) instances: Vec<InstanceStatus>,
+    pub(crate) stages: Vec<StageStatus>,
+    /// What does not run.
+    pub(crate) unready: Option<String>,
+    pub(crate) metrics: String,
+}
+
+impl Machinery {
+    pub(crate) fn tell<T>(&self, tell: impl FnOnce(&mut Told) -> T) -> T {
+        tell(&mut self.told.lock().expect("no panic"))
+    }
+
+    fn answer<T: Send + 'static>(&self, tell: impl FnOnce(&mut Told) -> T) -> Answer<'static, T> {
+        let answer = self.tell(tell);
+        Box::pin(async move { answer })
+    }
+}
+
+impl Control for Machinery {
+    fn plugins_changed(&self) -> Answer<'_, ()> {
+        self.answer(|told| told.plugins_changed += 1)
+    }
+
+    fn tokens_changed(&self) -> Answer<'_, ()> {
+        self.answer(|told| told.tokens_changed += 1)
+    }
+
+    fn instances(&self) -> Answer<'_, Vec<InstanceStatus>> {
+        self.answer(|told| told.instances.clone())
+    }
+
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>> {
+        self.answer(|told| {
+            told.candidates.push(candidate);
+            if told.objections.is_empty() {
+                Ok(())
+            } else {
+                Err(told.objections.clone())
+            }
+        })
+    }
+
+    fn stages(&self) -> Answer<'_, Vec<StageStatus>> {
+        self.answer(|told| told.stages.clone())
+    }
+
+    fn ready(&self) -> Answer<'_, Result<(), String>> {
+        self.answer(|told| told.unready.clone().map_or(Ok(()), Err))
+    }
+
+    fn metrics(&self) -> Answer<'_, String> {
+        self.answer(|told| told.metrics.clone())
+    }
+}
