@@ -1,0 +1,63 @@
+//! Addresses and methods.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+
+use crate::answer;
+use crate::endpoint::Endpoint;
+use crate::receive::Door;
+
+/// All addresses that senders send to.
+pub(crate) fn router(door: Door) -> Router {
+    Router::new()
+        .route("/v1/metrics", receiving(Endpoint::OtlpMetrics))
+        .route("/v1/logs", receiving(Endpoint::OtlpLogs))
+        .route("/v1/traces", receiving(Endpoint::OtlpTraces))
+        .route("/api/v1/write", receiving(Endpoint::RemoteWrite))
+        .route("/api/v2/alerts", receiving(Endpoint::Alerts))
+        .route("/hooks/{source}", post(hook))
+        .route("/healthz", get(health))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(door)
+}
+
+fn receiving(endpoint: Endpoint) -> MethodRouter<Door> {
+    post(
+        async move |State(door): State<Door>, request: Request<Body>| {
+            door.receive(endpoint, None, request).await
+        },
+    )
+}
+
+async fn hook(
+    State(door): State<Door>,
+    Path(source): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    door.receive(Endpoint::Hook, Some(source), request).await
+}
+
+/// That connections are answered; says nothing about what is behind.
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+async fn method_not_allowed(request: Request<Body>) -> Response {
+    answer::problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &format!("senders send with POST, not with {}", request.method()),
+    )
+}
+
+async fn not_found() -> Response {
+    answer::problem(
+        StatusCode::NOT_FOUND,
+        "senders send to /v1/metrics, /v1/logs, /v1/traces, /api/v1/write, /api/v2/alerts and \
+         /hooks/{source}",
+    )
+}
