@@ -6,8 +6,9 @@ use faultline_bundle::{Bundle, Component, Manifest};
 use faultline_domain::grant::Grant as DomainGrant;
 use faultline_domain::id::InstanceName;
 use faultline_store::InstanceRecord;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::bundles;
 use crate::control::{Candidate, InstanceState, InstanceStatus};
 use crate::instance_settings::InstanceSettings;
@@ -59,6 +60,7 @@ pub(crate) fn component<'a>(
 /// that it is made of already.
 pub(crate) async fn check_as_it_is(
     shared: &Shared,
+    caller: &Caller,
     record: &InstanceRecord,
 ) -> Result<(), Problem> {
     let bundle = bundles::whole(&shared.store, record.bundle).await?;
@@ -66,12 +68,15 @@ pub(crate) async fn check_as_it_is(
     let mut granted = shared.store.grant_list(&record.name).await?;
     let asked = &component.capabilities;
     granted.retain(|grant| asked.iter().any(|request| request.id == grant.capability));
-    check(shared, record, bundle, &component, granted).await
+    check(shared, caller, record, bundle, &component, granted).await
 }
 
-/// Checks whether an instance could run as this record has it.
+/// Checks whether an instance could run as this record has it. A component that
+/// could not, for example because it imports what it does not declare, is worth
+/// a row on the audit log: somebody tried to bring it in.
 pub(crate) async fn check(
     shared: &Shared,
+    caller: &Caller,
     record: &InstanceRecord,
     bundle: Bundle,
     component: &Component,
@@ -101,15 +106,23 @@ pub(crate) async fn check(
         granted,
         bundle,
     };
-    let checked = shared.control.check(candidate).await;
-    checked.map_err(|reasons| {
-        let errors = reasons.into_iter().map(|detail| FieldProblem {
-            place: Place::Body,
-            field: String::new(),
-            detail: format!("{} could not run so: {detail}", record.name),
-        });
-        Problem::invalid_fields(errors.collect())
-    })
+    let Err(reasons) = shared.control.check(candidate).await else {
+        return Ok(());
+    };
+    let detail = json!({
+        "bundle": record.bundle,
+        "component": record.component,
+        "reasons": reasons,
+    });
+    let subject = subject(&record.name);
+    let entry = caller.event(shared.now(), "instance.refused", &subject, detail);
+    shared.store.audit_append(entry).await?;
+    let errors = reasons.into_iter().map(|detail| FieldProblem {
+        place: Place::Body,
+        field: String::new(),
+        detail: format!("{} could not run so: {detail}", record.name),
+    });
+    Err(Problem::invalid_fields(errors.collect()))
 }
 
 /// The plugin and the version that an instance is made of.

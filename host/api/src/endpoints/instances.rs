@@ -126,7 +126,7 @@ pub(crate) async fn instance_create(
         created: now,
         created_by: caller.principal.name.clone(),
     };
-    check(&shared, &record, bundle, &component, Vec::new()).await?;
+    check(&shared, &caller, &record, bundle, &component, Vec::new()).await?;
     let detail = json!({
         "plugin": found.plugin,
         "version": found.version,
@@ -167,7 +167,7 @@ pub(crate) async fn instance_config_put(
         config: Value::Object(body.config).to_string(),
         ..before.clone()
     };
-    check_as_it_is(&shared, &record).await?;
+    check_as_it_is(&shared, &caller, &record).await?;
     // Digests and not the texts: what belongs into a configuration is the
     // plugin's to say, and the log is for ever.
     let detail = json!({
@@ -208,7 +208,7 @@ pub(crate) async fn instance_settings_put(
         settings: body.settings.to_text(),
         ..before.clone()
     };
-    check_as_it_is(&shared, &record).await?;
+    check_as_it_is(&shared, &caller, &record).await?;
     let detail = json!({
         "settings": body.settings,
         "settings_before": InstanceSettings::parse(&before.settings).ok(),

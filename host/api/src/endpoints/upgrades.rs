@@ -65,7 +65,7 @@ pub(crate) async fn instance_upgrade(
     let (kept, revoked): (Vec<_>, Vec<_>) = granted
         .into_iter()
         .partition(|grant| change.kept.contains(&grant.capability));
-    check(&shared, &record, bundle, &component, kept).await?;
+    check(&shared, &caller, &record, bundle, &component, kept).await?;
     let now = shared.now();
     let subject = subject(&record.name);
     let revoked: Vec<(String, Entry)> = revoked

@@ -155,7 +155,10 @@ async fn what_could_not_run_is_not_made() {
     let problem = bench.create(&poll()).await.problem("invalid");
     let detail = problem["detail"].as_str().expect("a detail");
     assert_eq!(detail, "poll could not run so: imports a clock");
-    assert_eq!(bench.actions().await, ["plugin.install"]);
+    assert_eq!(
+        bench.actions().await,
+        ["plugin.install", "instance.refused"]
+    );
     assert!(bench.walk(Role::Viewer, INSTANCES, 10).await.is_empty());
 }
 
