@@ -200,32 +200,31 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<TransitionRecord>, StoreError> {
         // Candidates are what fires today and what changed since; what fired
-        // then and does not today has changed since then, too.
+        // then and does not today has changed since then, too. Put in order
+        // here: asked for an order, SQLite would go through all of history.
         let rows: Vec<TransitionRow> = sqlx::query_as(
-            "select transition.* from transition join ( \
-               select alert, max(version) as version from transition \
-               where scope = $1 and position <= $2 and outcome <> 'resolved-unseen' \
-               and alert in ( \
-                 select id from alert where scope = $1 and state = 'firing' union \
-                 select alert from transition where scope = $1 and received >= $3 union \
-                 select alert from transition where scope = $1 and position > $2) \
-               group by alert) as latest \
-             on latest.alert = transition.alert and latest.version = transition.version \
-             where transition.scope = $1 order by transition.position, transition.ordinal",
+            "select transition.* from ( \
+               select id as alert from alert where scope = $1 and state = 'firing' union \
+               select alert from transition where scope = $1 and received >= $3 union \
+               select alert from transition where scope = $1 and position > $2) as candidate \
+             join transition on transition.scope = $1 and transition.alert = candidate.alert \
+             and transition.version = ( \
+               select max(version) from transition as earlier where earlier.scope = $1 \
+               and earlier.alert = candidate.alert and earlier.position <= $2 \
+               and earlier.outcome <> 'resolved-unseen')",
         )
         .bind(scope.as_str())
         .bind(position.as_i64())
         .bind(since.as_i64())
         .fetch_all(self.state.read())
         .await?;
-        rows.into_iter()
+        let mut records = rows
+            .into_iter()
             .map(TransitionRow::into_record)
-            .filter(|record| {
-                record.as_ref().map_or(true, |record| {
-                    record.view.firing || record.received >= since
-                })
-            })
-            .collect()
+            .collect::<Result<Vec<_>, _>>()?;
+        records.retain(|record| record.view.firing || record.received >= since);
+        records.sort_by_key(|record| (record.position, record.ordinal));
+        Ok(records)
     }
 }
 

@@ -49,7 +49,7 @@ impl Store {
     ) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<AuditRow> = sqlx::query_as(
             "select * from audit where sequence > $1 and ($2 = '' or actor = $2) \
-             and ($3 = '' or substr(action, 1, $4) = $3) order by sequence limit $5",
+             and ($3 = '' or substr(action, 1, cast($4 as integer)) = $3) order by sequence limit $5",
         )
         .bind(signed(filter.after))
         .bind(filter.actor.as_deref().unwrap_or(""))
@@ -76,7 +76,7 @@ impl Store {
     ) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<AuditRow> = sqlx::query_as(
             "select * from audit where sequence > $1 and sequence < $2 \
-             and ($3 = '' or actor = $3) and ($4 = '' or substr(action, 1, $5) = $4) \
+             and ($3 = '' or actor = $3) and ($4 = '' or substr(action, 1, cast($5 as integer)) = $4) \
              order by sequence desc limit $6",
         )
         .bind(signed(filter.after))

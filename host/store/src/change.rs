@@ -43,23 +43,21 @@ impl Store {
         limit: u32,
     ) -> Result<Page<ChangeRecord>, StoreError> {
         let after = after.unwrap_or_else(Cursor::latest);
-        let rows: Vec<ChangeRow> = sqlx::query_as(
+        let sql = format!(
             "select * from change where scope = $1 and (at, id) < ($2, $3) \
-             and not exists (select 1 from change as later where later.scope = change.scope \
-               and later.id = change.id and (later.position > change.position or \
-               later.position = change.position and later.ordinal > change.ordinal)) \
-             and ($4 = '' or exists (select 1 from change_entity where \
+             and {IS_LAST_REPORT} and ($4 = '' or exists (select 1 from change_entity where \
                change_entity.scope = change.scope and change_entity.change = change.id \
                and change_entity.entity = $4)) \
-             order by at desc, id desc limit $5",
-        )
-        .bind(scope.as_str())
-        .bind(after.number_signed())
-        .bind(after.id)
-        .bind(entity.map_or_else(String::new, ToString::to_string))
-        .bind(fetch_rows(limit))
-        .fetch_all(self.state.read())
-        .await?;
+             order by at desc, id desc limit $5"
+        );
+        let rows: Vec<ChangeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(scope.as_str())
+            .bind(after.number_signed())
+            .bind(after.id)
+            .bind(entity.map_or_else(String::new, ToString::to_string))
+            .bind(fetch_rows(limit))
+            .fetch_all(self.state.read())
+            .await?;
         let changes = rows
             .into_iter()
             .map(ChangeRow::into_record)

@@ -88,6 +88,25 @@ fn unframe(data: &[u8]) -> Result<Blob, StoreError> {
     })
 }
 
+/// Removes the checkpoints of a stage that are not as of this position. A stage
+/// goes on from checkpoints of one position and no others: those that it did
+/// not write again are of plugins that are gone, or shards that are no more,
+/// and would keep retention from what lies after them for ever.
+pub(crate) async fn forget_others(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    stage: StageName,
+    position: Position,
+) -> Result<(), StoreError> {
+    sqlx::query("delete from checkpoint where scope = $1 and stage = $2 and position <> $3")
+        .bind(scope.as_str())
+        .bind(stage.as_str())
+        .bind(position.as_i64())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn upsert(
     transaction: &mut Transaction<'_, Any>,
     scope: &ScopeName,

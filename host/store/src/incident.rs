@@ -270,19 +270,23 @@ impl Store {
         scope: &ScopeName,
         alert: AlertId,
     ) -> Result<Vec<Incident>, StoreError> {
+        // Put in order here: asked for an order, SQLite would go through all
+        // incidents by the time of their opening.
         let rows: Vec<(String,)> = sqlx::query_as(
             "select incident.body from incident_member join incident \
              on incident.scope = incident_member.scope and incident.id = incident_member.incident \
-             where incident_member.scope = $1 and incident_member.alert = $2 \
-             order by incident.opened desc",
+             where incident_member.scope = $1 and incident_member.alert = $2",
         )
         .bind(scope.as_str())
         .bind(alert.to_string())
         .fetch_all(self.state.read())
         .await?;
-        rows.iter()
+        let mut incidents = rows
+            .iter()
             .map(|(body,)| from_json("incident", body))
-            .collect()
+            .collect::<Result<Vec<Incident>, StoreError>>()?;
+        incidents.sort_by_key(|incident| std::cmp::Reverse((incident.opened, incident.id)));
+        Ok(incidents)
     }
 
     /// What became of a command: none while it waits, then nothing or the

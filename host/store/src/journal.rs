@@ -46,8 +46,9 @@ struct Row {
 }
 
 impl Store {
-    /// Appends envelopes in this order, all or none. They are durable when this returns. Arrival times never go
-    /// back: where the clock did, the time before it is taken again.
+    /// Appends envelopes in this order, all or none. They are durable when this
+    /// returns. Arrival times never go back: where the clock did, the time
+    /// before it is taken again.
     ///
     /// # Errors
     /// If the database refuses; nothing is appended then.

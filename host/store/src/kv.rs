@@ -85,7 +85,7 @@ impl Store {
     ) -> Result<Vec<KvEntry>, StoreError> {
         let rows: Vec<KvRow> = sqlx::query_as(
             "select name, value, version from kv where instance = $1 and name >= $2 \
-             and name > $3 and substr(name, 1, $4) = $2 order by name limit $5",
+             and name > $3 and substr(name, 1, cast($4 as integer)) = $2 order by name limit $5",
         )
         .bind(instance.as_str())
         .bind(prefix)

@@ -73,7 +73,16 @@ pub struct Store {
     state: Database,
 }
 
+/// The two SQLite files of a folder.
+const JOURNAL_FILE: &str = "journal.db";
+const STATE_FILE: &str = "state.db";
+
 impl Store {
+    /// Whether a store was ever opened in this folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(JOURNAL_FILE).is_file()
+    }
+
     /// Opens the two SQLite files in this folder, which must exist, and brings
     /// them to the current schema.
     ///
@@ -81,8 +90,8 @@ impl Store {
     /// If a file cannot be opened or created, was written by a later version,
     /// or a migration fails.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let journal = Database::open_sqlite(&folder.join("journal.db")).await?;
-        let state = Database::open_sqlite(&folder.join("state.db")).await?;
+        let journal = Database::open_sqlite(&folder.join(JOURNAL_FILE)).await?;
+        let state = Database::open_sqlite(&folder.join(STATE_FILE)).await?;
         journal.migrate(&JOURNAL_MIGRATIONS).await?;
         state.migrate(&STATE_MIGRATIONS).await?;
         Ok(Self { journal, state })

@@ -35,7 +35,7 @@ pub struct Retention {
     pub changes: Duration,
     /// Payloads that could not be read.
     pub dead_letters: Duration,
-    /// The audit log.
+    /// The audit log, and tokens that are good for nothing any more.
     pub audit: Duration,
 }
 
@@ -73,6 +73,8 @@ pub struct Swept {
     pub dependencies: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// Tokens that have long been good for nothing.
+    pub tokens: u64,
     /// Rows of the audit log.
     pub audit_rows: u64,
 }
@@ -138,8 +140,10 @@ impl Store {
             now.minus(retention.dead_letters),
         )
         .await?;
+        let oldest = now.minus(retention.audit);
+        swept.tokens = sweep_tokens(tx, oldest).await?;
         transaction.commit().await?;
-        swept.audit_rows = self.sweep_audit(now.minus(retention.audit), now).await?;
+        swept.audit_rows = self.sweep_audit(oldest, now).await?;
         Ok(swept)
     }
 
@@ -257,10 +261,18 @@ impl Store {
     /// follows from, and says so in the log itself.
     async fn sweep_audit(&self, oldest: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.state.write().await?;
+        // Looked for from the old end, where it is soon found. Rows that bear
+        // an earlier time than one before them stay with it: what goes is the
+        // beginning of the chain.
+        let kept: Option<(i64,)> =
+            sqlx::query_as("select sequence from audit where at >= $1 order by sequence limit 1")
+                .bind(oldest.as_i64())
+                .fetch_optional(&mut *transaction)
+                .await?;
         let last: Option<(i64, String)> = sqlx::query_as(
-            "select sequence, hash from audit where at < $1 order by sequence desc limit 1",
+            "select sequence, hash from audit where sequence < $1 order by sequence desc limit 1",
         )
-        .bind(oldest.as_i64())
+        .bind(kept.map_or(i64::MAX, |(sequence,)| sequence))
         .fetch_optional(&mut *transaction)
         .await?;
         let Some((sequence, hash)) = last else {
@@ -283,6 +295,19 @@ impl Store {
         transaction.commit().await?;
         Ok(removed.rows_affected())
     }
+}
+
+/// Removes tokens that were revoked, or expired, before the oldest rows of the
+/// audit log that are kept: until then, rows may name them.
+async fn sweep_tokens(
+    transaction: &mut Transaction<'_, Any>,
+    oldest: Timestamp,
+) -> Result<u64, StoreError> {
+    let result = sqlx::query("delete from token where revoked < $1 or expires < $1")
+        .bind(oldest.as_i64())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(result.rows_affected())
 }
 
 async fn delete(

@@ -106,7 +106,8 @@ pub struct ObserveCommit {
     )>,
     /// What could not be dealt with.
     pub dead_letters: Vec<DeadLetter>,
-    /// State to go on from, as of `to`.
+    /// State to go on from, as of `to`; all of it, or none. What was saved
+    /// before is then forgotten.
     pub checkpoints: Vec<Checkpoint>,
 }
 
@@ -216,9 +217,11 @@ impl Store {
         crate::topology::insert(tx, scope, &commit.dependencies).await?;
         crate::incident::insert_commands(tx, scope, &commit.commands).await?;
         crate::dead_letter::insert(tx, scope, &commit.dead_letters).await?;
-        let stage = StageName::Observe;
-        crate::checkpoint::upsert(tx, scope, stage, commit.to.position, &commit.checkpoints)
-            .await?;
+        if !commit.checkpoints.is_empty() {
+            let (stage, position) = (StageName::Observe, commit.to.position);
+            crate::checkpoint::upsert(tx, scope, stage, position, &commit.checkpoints).await?;
+            crate::checkpoint::forget_others(tx, scope, stage, position).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

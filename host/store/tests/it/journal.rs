@@ -1,7 +1,7 @@
 //! Appending, reading, and what retention leaves.
 
 use faultline_domain::envelope::{Arrival, Format, Position};
-use faultline_store::{ObserveCommit, Retention, StagePosition};
+use faultline_store::{Checkpoint, ObserveCommit, Retention, StagePosition};
 
 use crate::{Fresh, at, scope, source};
 
@@ -135,4 +135,46 @@ async fn retention_takes_only_what_no_stage_needs() {
         .await
         .expect("reads");
     assert_eq!(rest[0].position, Position(9));
+}
+
+#[tokio::test]
+async fn checkpoints_of_plugins_that_are_gone_keep_nothing() {
+    let fresh = Fresh::open().await;
+    let store = &fresh.store;
+    let arrivals = (0..10).map(|i| arrival(100 + i, b"x")).collect();
+    store
+        .envelope_append(&scope(), arrivals)
+        .await
+        .expect("appends");
+    let commit = |from, to, names: &[&str]| ObserveCommit {
+        from: Position(from),
+        to: StagePosition {
+            position: Position(to),
+            clock: at(100 + to),
+            now: at(100 + to),
+        },
+        checkpoints: names
+            .iter()
+            .map(|name| Checkpoint {
+                name: (*name).to_owned(),
+                data: vec![1],
+            })
+            .collect(),
+        ..ObserveCommit::default()
+    };
+    for commit in [
+        commit(0, 2, &["telemetry", "detector/gone/0-of-1"]),
+        commit(2, 5, &[]),
+        commit(5, 8, &["telemetry"]),
+    ] {
+        store
+            .observe_commit(&scope(), &commit)
+            .await
+            .expect("commits");
+    }
+    let retention = Retention::default();
+    let swept = store
+        .sweep(&scope(), &retention, at(200).plus(retention.journal))
+        .await;
+    assert_eq!(swept.expect("sweeps").envelopes, 8, "up to the checkpoint");
 }

@@ -5,11 +5,11 @@ use faultline_domain::grant::Grant;
 use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::Kind;
 use faultline_store::{
-    AuditFilter, BundleFiles, BundleRecord, GrantRecord, InstanceRecord, Purpose, StoreError,
-    TokenRecord,
+    AuditFilter, BundleFiles, BundleRecord, GrantRecord, InstanceRecord, Purpose, Retention,
+    StoreError, TokenRecord,
 };
 
-use crate::{Fresh, at, entry, source};
+use crate::{Fresh, at, entry, scope, source};
 
 fn bundle() -> BundleRecord {
     BundleRecord {
@@ -221,4 +221,18 @@ async fn tokens_expire_and_are_revoked() {
     let listed = store.token_list().await.expect("reads");
     assert_eq!(listed[1].revoked, Some(at(50)));
     assert!(!listed[1].is_valid(at(50)));
+
+    // Gone once no row of the audit log that is kept can name them.
+    let retention = Retention::default();
+    let mut kept = Vec::new();
+    for now in [50, 51, 101] {
+        let now = at(now).plus(retention.audit);
+        store
+            .sweep(&scope(), &retention, now)
+            .await
+            .expect("sweeps");
+        let listed = store.token_list().await.expect("reads");
+        kept.push(listed.len());
+    }
+    assert_eq!(kept, [2, 1, 0]);
 }
