@@ -19,6 +19,9 @@ pub const BUNDLE_FILES_MAX: usize = 64;
 /// The most bytes of all files of a bundle together.
 pub const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 
+/// The most bytes of a manifest, which is read whenever a bundle is shown.
+const MANIFEST_BYTES_MAX: usize = 256 << 10;
+
 /// The file that says what a bundle is.
 const MANIFEST: &str = "plugin.toml";
 
@@ -205,6 +208,10 @@ fn manifest_of(files: &BTreeMap<String, Vec<u8>>, of: &str) -> Result<Manifest, 
     let bytes = files
         .get(MANIFEST)
         .ok_or_else(|| BundleError::NoManifest(of.to_owned()))?;
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        let counts = format!("{MANIFEST} has {} bytes", bytes.len());
+        return Err(BundleError::TooLarge(counts));
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| BundleError::NotText(MANIFEST.to_owned()))?;
     Ok(Manifest::parse(MANIFEST, text)?)
 }

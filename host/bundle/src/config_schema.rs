@@ -9,6 +9,22 @@ use thiserror::Error;
 /// The most bytes of a configuration.
 pub(crate) const CONFIG_BYTES_MAX: usize = 1 << 20;
 
+/// The most bytes of a schema.
+const SCHEMA_BYTES_MAX: usize = 256 << 10;
+
+/// The most patterns of a schema, and the most bytes that one of them comes to
+/// when it is compiled: a few characters can stand for megabytes.
+const PATTERNS_MAX: usize = 64;
+const PATTERN_BYTES_MAX: usize = 2 << 20;
+
+/// The most times that a part of a schema is held against a part of a
+/// configuration: schemas that refer twice to what refers twice double with each
+/// step.
+const VISITS_MAX: usize = 200_000;
+
+/// How deep these may be nested.
+const VISITS_DEPTH_MAX: usize = 256;
+
 /// How deep defaults are looked for: deeper schemas than that refer to
 /// themselves.
 const DEPTH_MAX: usize = 32;
@@ -28,6 +44,15 @@ pub enum ConfigError {
     /// A limit.
     #[error("the configuration has {0} bytes; {CONFIG_BYTES_MAX} at most")]
     TooLong(usize),
+    /// The bundle's author again: defaults within defaults.
+    #[error(
+        "the defaults of the component's config schema come to more than {CONFIG_BYTES_MAX} bytes"
+    )]
+    DefaultsTooLong,
+    /// And again: what would take for ever, or refers to what this host does not
+    /// follow.
+    #[error("the component's config schema refers to itself without end, or by other than `#/…`")]
+    Unbounded,
 }
 
 /// A JSON Schema (draft 2020-12) of an object.
@@ -45,14 +70,21 @@ impl ConfigSchema {
     /// If it is not a JSON Schema of this kind.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let bad = |reason: String| ConfigError::BadSchema(reason);
+        if text.len() > SCHEMA_BYTES_MAX {
+            let bytes = text.len();
+            return Err(bad(format!("{bytes} bytes; {SCHEMA_BYTES_MAX} at most")));
+        }
         let schema: Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err(bad("its `type` must be `object`".to_owned()));
         }
+        if patterns(&schema) > PATTERNS_MAX {
+            return Err(bad(format!("more than {PATTERNS_MAX} patterns")));
+        }
         // Patterns are the author's and texts the operator's: an engine that
         // takes linear time keeps the one from stalling on the other.
         let validator = jsonschema::draft202012::options()
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
             .build(&schema)
             .map_err(|error| bad(error.to_string()))?;
         Ok(Self { schema, validator })
@@ -80,7 +112,20 @@ impl ConfigSchema {
         if !config.is_object() {
             return Err(ConfigError::NotJson("it is something else".to_owned()));
         }
-        fill_defaults(&mut config, &self.schema, &self.schema, 0);
+        let mut filler = Filler {
+            root: &self.schema,
+            bytes_left: CONFIG_BYTES_MAX,
+        };
+        filler
+            .fill(&mut config, &self.schema, 0)
+            .ok_or(ConfigError::DefaultsTooLong)?;
+        let mut walk = Walk {
+            root: &self.schema,
+            visits_left: VISITS_MAX,
+            way: Vec::new(),
+        };
+        walk.visit(&self.schema, &config, 0)
+            .ok_or(ConfigError::Unbounded)?;
         let errors: Vec<String> = self
             .validator
             .iter_errors(&config)
@@ -98,49 +143,166 @@ impl ConfigSchema {
     }
 }
 
+/// How many regular expressions a schema has, or something that looks like one.
+fn patterns(schema: &Value) -> usize {
+    match schema {
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| {
+                let own = match (key.as_str(), value) {
+                    ("pattern", _) => 1,
+                    ("patternProperties", Value::Object(patterns)) => patterns.len(),
+                    _ => 0,
+                };
+                own + patterns(value)
+            })
+            .sum(),
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        _ => 0,
+    }
+}
+
+/// What an object or a list holds.
+fn all(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(object) => object.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Goes where a validator would go at most, and counts.
+struct Walk<'a> {
+    root: &'a Value,
+    visits_left: usize,
+    /// What is referred to, and held against what, on the way here. A validator
+    /// does not go in circles either.
+    way: Vec<(*const Value, *const Value)>,
+}
+
+impl Walk<'_> {
+    /// None if it comes to too much.
+    fn visit(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<()> {
+        self.visits_left = self.visits_left.checked_sub(1)?;
+        if depth > VISITS_DEPTH_MAX {
+            return None;
+        }
+        let Some(schema) = schema.as_object() else {
+            return Some(());
+        };
+        for (keyword, part) in schema {
+            match (keyword.as_str(), part) {
+                ("$ref", Value::String(reference)) => {
+                    let target = self.root.pointer(reference.strip_prefix('#')?)?;
+                    let step = (std::ptr::from_ref(target), std::ptr::from_ref(value));
+                    if !self.way.contains(&step) {
+                        self.way.push(step);
+                        self.visit(target, value, depth + 1)?;
+                        self.way.pop();
+                    }
+                }
+                // These would be followed to places that this does not see.
+                ("$dynamicRef" | "$recursiveRef", _) => return None,
+                ("$id", _) if depth > 0 => return None,
+                ("allOf" | "anyOf" | "oneOf" | "dependentSchemas", parts) => {
+                    for part in all(parts) {
+                        self.visit(part, value, depth + 1)?;
+                    }
+                }
+                ("not" | "if" | "then" | "else", part) => self.visit(part, value, depth + 1)?,
+                ("properties", Value::Object(properties)) => {
+                    for (name, part) in properties {
+                        if let Some(value) = value.get(name) {
+                            self.visit(part, value, depth + 1)?;
+                        }
+                    }
+                }
+                ("patternProperties" | "prefixItems", parts) => {
+                    for part in all(parts) {
+                        for value in all(value) {
+                            self.visit(part, value, depth + 1)?;
+                        }
+                    }
+                }
+                (
+                    "additionalProperties"
+                    | "unevaluatedProperties"
+                    | "items"
+                    | "contains"
+                    | "unevaluatedItems",
+                    part,
+                ) => {
+                    for value in all(value) {
+                        self.visit(part, value, depth + 1)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(())
+    }
+}
+
 /// Puts defaults where properties are missing, also within the objects and
 /// lists that are there. A property that is missing and has no default stays
 /// missing, even if its own properties have defaults: it may be optional as a
 /// whole.
-fn fill_defaults(value: &mut Value, schema: &Value, root: &Value, depth: usize) {
-    let Some(schema) = follow(schema, root) else {
-        return;
-    };
-    if depth >= DEPTH_MAX {
-        return;
+struct Filler<'a> {
+    root: &'a Value,
+    /// How much may still be filled in. A default can have properties with
+    /// defaults, twice as many at each level.
+    bytes_left: usize,
+}
+
+impl<'a> Filler<'a> {
+    /// None if it comes to too much.
+    fn fill(&mut self, value: &mut Value, schema: &'a Value, depth: usize) -> Option<()> {
+        let Some(schema) = follow(schema, self.root) else {
+            return Some(());
+        };
+        if depth >= DEPTH_MAX {
+            return Some(());
+        }
+        match value {
+            Value::Object(object) => self.fill_object(object, schema, depth),
+            Value::Array(items) => match schema.get("items") {
+                Some(schema) => items
+                    .iter_mut()
+                    .try_for_each(|item| self.fill(item, schema, depth + 1)),
+                None => Some(()),
+            },
+            _ => Some(()),
+        }
     }
-    match value {
-        Value::Object(object) => fill_object(object, schema, root, depth),
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                for item in items {
-                    fill_defaults(item, schema, root, depth + 1);
+
+    fn fill_object(
+        &mut self,
+        object: &mut Map<String, Value>,
+        schema: &'a Value,
+        depth: usize,
+    ) -> Option<()> {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            let property = follow(property, self.root).unwrap_or(property);
+            if !object.contains_key(name)
+                && let Some(default) = property.get("default")
+            {
+                let bytes = name.len() + default.to_string().len();
+                self.bytes_left = self.bytes_left.checked_sub(bytes)?;
+                object.insert(name.clone(), default.clone());
+            }
+            if let Some(value) = object.get_mut(name) {
+                self.fill(value, property, depth + 1)?;
+            }
+        }
+        if let Some(others) = schema.get("additionalProperties").filter(|s| s.is_object()) {
+            for (name, value) in object {
+                if properties.is_none_or(|properties| !properties.contains_key(name)) {
+                    self.fill(value, others, depth + 1)?;
                 }
             }
         }
-        _ => {}
-    }
-}
-
-fn fill_object(object: &mut Map<String, Value>, schema: &Value, root: &Value, depth: usize) {
-    let properties = schema.get("properties").and_then(Value::as_object);
-    for (name, property) in properties.into_iter().flatten() {
-        let property = follow(property, root).unwrap_or(property);
-        if !object.contains_key(name)
-            && let Some(default) = property.get("default")
-        {
-            object.insert(name.clone(), default.clone());
-        }
-        if let Some(value) = object.get_mut(name) {
-            fill_defaults(value, property, root, depth + 1);
-        }
-    }
-    if let Some(others) = schema.get("additionalProperties").filter(|s| s.is_object()) {
-        for (name, value) in object {
-            if properties.is_none_or(|properties| !properties.contains_key(name)) {
-                fill_defaults(value, others, root, depth + 1);
-            }
-        }
+        Some(())
     }
 }
 
@@ -240,6 +402,47 @@ mod tests {
         let schema = r##"{"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"default": {"a": {}}, "$ref": "#/properties/b"}}}"##;
         let schema = ConfigSchema::parse(schema).expect("a schema");
         assert!(schema.resolve(r#"{"a": {"a": {"a": {}}}}"#).is_ok());
+    }
+
+    #[test]
+    fn defaults_within_defaults_come_to_an_end() {
+        let schema = r##"{"type": "object", "default": {}, "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}"##;
+        let schema = ConfigSchema::parse(schema).expect("a schema");
+        assert_eq!(schema.resolve("{}"), Err(ConfigError::DefaultsTooLong));
+    }
+
+    #[test]
+    fn a_schema_that_unfolds_without_end_is_checked_in_time() {
+        let levels = 40;
+        let mut definitions = Map::new();
+        for level in 0..levels {
+            let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+            let both = json!({"allOf": [next, {"anyOf": [next, next]}]});
+            definitions.insert(format!("l{level}"), both);
+        }
+        definitions.insert(format!("l{levels}"), json!({"required": ["x"]}));
+        let schema = json!({"type": "object", "$ref": "#/$defs/l0", "$defs": definitions});
+        let (done, wait) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let resolved = ConfigSchema::parse(&schema.to_string()).and_then(|s| s.resolve("{}"));
+            let _ = done.send(resolved);
+        });
+        let answer = wait.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(answer, Ok(Err(ConfigError::Unbounded)));
+    }
+
+    #[test]
+    fn patterns_are_few_and_small() {
+        let with = |pattern: &str, count: usize| {
+            let properties: Map<String, Value> = (0..count)
+                .map(|number| (number.to_string(), json!({"pattern": pattern})))
+                .collect();
+            let schema = json!({"type": "object", "properties": properties});
+            ConfigSchema::parse(&schema.to_string())
+        };
+        assert!(with("^[a-z]{1,64}$", PATTERNS_MAX).is_ok());
+        assert!(with("^[a-z]{1,64}$", PATTERNS_MAX + 1).is_err());
+        assert!(with(r"^(\p{L}\d){900}$", 1).is_err());
     }
 
     #[test]

@@ -21,6 +21,9 @@ const COMPONENTS_MAX: usize = 16;
 /// The most capabilities of one component.
 const CAPABILITIES_MAX: usize = 32;
 
+/// The most characters of a text that people read.
+const TEXT_CHARS_MAX: usize = 300;
+
 /// Why a manifest is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestError {
@@ -247,6 +250,11 @@ impl RawManifest {
             return Err("plugin.version must have no build metadata (`+…`)".to_owned());
         }
         check_api(&self.plugin.api)?;
+        check_text("plugin.license", &self.plugin.license)?;
+        check_text("plugin.summary", &self.plugin.summary)?;
+        if let Some(homepage) = &self.plugin.homepage {
+            check_text("plugin.homepage", homepage)?;
+        }
         if self.component.is_empty() || self.component.len() > COMPONENTS_MAX {
             return Err(format!("a plugin has 1 to {COMPONENTS_MAX} components"));
         }
@@ -343,6 +351,9 @@ impl RawComponent {
                 logs: inputs.contains(&Input::Logs),
             },
         };
+        if let Some(family) = &self.family {
+            check_text("family", family)?;
+        }
         let family = match (self.kind, self.family) {
             (Kind::Connector, None) => Some(plugin.to_owned()),
             (_, Some(family)) if family.trim().is_empty() => {
@@ -373,8 +384,10 @@ fn check_capabilities(raw: Vec<RawCapability>) -> Result<Vec<Request>, String> {
     let mut requests: Vec<Request> = Vec::new();
     for capability in raw {
         let id = &capability.id;
-        if id.is_empty() || id.len() > 40 {
-            return Err("the id of a capability has 1 to 40 characters".to_owned());
+        // Operators are shown it as a part of a command.
+        let shape = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if id.is_empty() || id.len() > 40 || !id.chars().all(shape) {
+            return Err("the id of a capability must be 1 to 40 of a-z, 0-9 and `-`".to_owned());
         }
         if requests.iter().any(|request| request.id == *id) {
             return Err(format!("there are two capabilities called `{id}`"));
@@ -382,6 +395,7 @@ fn check_capabilities(raw: Vec<RawCapability>) -> Result<Vec<Request>, String> {
         if capability.reason.trim().is_empty() {
             return Err(format!("capability `{id}` gives no reason"));
         }
+        check_text("reason", &capability.reason)?;
         let misplaced = match capability.using {
             Use::Http => capability.attach.is_some().then_some("attach"),
             Use::Secret => (!capability.rule.is_empty()).then_some("rule"),
@@ -402,6 +416,22 @@ fn check_capabilities(raw: Vec<RawCapability>) -> Result<Vec<Request>, String> {
         });
     }
     Ok(requests)
+}
+
+/// People decide by these texts, at a terminal: nothing in them may move its
+/// cursor, begin a line, or turn the direction of writing.
+fn check_text(key: &str, text: &str) -> Result<(), String> {
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(steers) {
+        return Err(format!(
+            "`{key}` has control characters: write it on one line"
+        ));
+    }
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(format!("`{key}` has more than {TEXT_CHARS_MAX} characters"));
+    }
+    Ok(())
 }
 
 /// Files lie in the bundle's folder itself.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::entity::Entity;
 use crate::envelope::Position;
 use crate::id::{AlertId, IncidentId, ScopeName};
 use crate::incident::{Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
@@ -20,6 +21,14 @@ use crate::time::Timestamp;
 
 /// The most characters of a title or a sentence; what is longer is cut.
 pub const TEXT_CHARS_MAX: usize = 500;
+
+/// The most bytes of one because: texts, and what its references name. Each of
+/// its members keeps a copy.
+const BECAUSE_BYTES_MAX: usize = 32 << 10;
+
+/// The most events that one verdict brings about: merging the same members over
+/// and over would make any number of them.
+const VERDICT_EVENTS_MAX: usize = 10_000;
 
 /// How incidents live, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +101,9 @@ pub enum Refusal {
     /// An incident cannot absorb itself.
     #[error("merges {0} with itself")]
     MergesItself(IncidentId),
+    /// In the same round another correlator opened it, and folded it away.
+    #[error("{0} was opened of the same alerts a moment ago")]
+    OpenedBefore(IncidentId),
     /// Evidence that speaks of what was not shown.
     #[error("refers to {0}, which is not in the situation")]
     UnknownReference(String),
@@ -325,7 +337,12 @@ impl Incidents {
                 author,
                 moment,
             };
-            match self.decide(&proposal, &bench, &mut tags) {
+            let decided = if events.len() < VERDICT_EVENTS_MAX {
+                self.decide(&proposal, &bench, &mut tags)
+            } else {
+                Err(limit("verdict-events", VERDICT_EVENTS_MAX))
+            };
+            match decided {
                 Ok(more) => events.extend(more),
                 Err(refusal) => refused.push(RefusedProposal {
                     author: author.clone(),
@@ -401,6 +418,11 @@ impl Incidents {
             return Err(Refusal::NothingFires);
         }
         let id = self.id_of(&members, bench.moment.position);
+        // Ids are derived: the same alerts at the same place are the same
+        // incident, which has a history already, even if it is over.
+        if self.by_id.contains_key(&id) || self.finished.iter().any(|gone| gone.id == id) {
+            return Err(Refusal::OpenedBefore(id));
+        }
         let mut events = Vec::new();
         if let Some(from) = split_from {
             let left = members
@@ -702,8 +724,32 @@ impl Bench<'_> {
             }
             evidence.text = clip(&evidence.text);
         }
+        if bytes_of(&because) > BECAUSE_BYTES_MAX {
+            return Err(limit("because-bytes", BECAUSE_BYTES_MAX));
+        }
         Ok(because)
     }
+}
+
+fn bytes_of(because: &Because) -> usize {
+    let entity = |entity: &Entity| entity.kind().len() + entity.name().len();
+    let names = |reference: &Reference| match reference {
+        Reference::Alert(_) | Reference::Change(_) => 0,
+        Reference::Entity(named) => entity(named),
+        Reference::Dependency {
+            dependent,
+            provider,
+        } => entity(dependent) + entity(provider),
+    };
+    let said = because.evidence.iter().chain(&because.against);
+    let bytes = said.map(|said| {
+        let references = said.references.iter();
+        said.text.len()
+            + references
+                .map(|it| size_of::<Reference>() + names(it))
+                .sum::<usize>()
+    });
+    because.reason.len() + bytes.sum::<usize>()
 }
 
 fn joined(member: &AlertView, because: &Because) -> Happening {

@@ -127,6 +127,21 @@ fn what_is_wrong_is_named_with_its_remedy() {
             &["did you mean `limits`?"],
         ),
         ("summary =", "sumary =", &["did you mean `summary`?"]),
+        (
+            "paging cursor",
+            "paging\\n  asks for nothing",
+            &["`reason`", "one line"],
+        ),
+        (
+            "PagerDuty incidents in",
+            "\\u001b[2J",
+            &["`plugin.summary`", "control characters"],
+        ),
+        (
+            "id = \"state\"",
+            "id = \"x; rm -rf ~\"",
+            &["the id of a capability", "a-z"],
+        ),
     ];
     for (from, to, expected) in cases {
         let message = refusal(from, to);

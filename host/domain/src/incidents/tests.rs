@@ -376,3 +376,83 @@ fn hypotheses_are_ranked_renewed_and_withdrawn() {
     world.propose(33, vec![blame("a", 0.0)]);
     assert_eq!(ranking(&world), [(Cause::Alert(id("b")), 0.6)]);
 }
+
+#[test]
+fn what_was_opened_and_folded_away_in_a_round_is_not_opened_again() {
+    let mut world = World::new(&["a", "b"]);
+    let kept = world.opened(&["b"]);
+    let (events, _) = world.propose(30, vec![open("first", &["a"])]);
+    let folded = events[0].incident;
+    // Another correlator, in the same round: the id would be the same, and its
+    // events would begin at 1 a second time.
+    let (events, refused) = world.propose(
+        30,
+        vec![
+            Proposal::Merge {
+                keep: kept,
+                fold: vec![folded],
+                because: because(0.9),
+            },
+            Proposal::Split {
+                incident: kept,
+                tag: "again".to_owned(),
+                title: "again".to_owned(),
+                members: vec![id("a")],
+                because: because(0.9),
+            },
+        ],
+    );
+    assert_eq!(refused, [Refusal::OpenedBefore(folded)]);
+    assert!(!events.iter().any(|event| event.version == 1));
+    assert_eq!(world.incidents.incident_of(id("a")), Some(kept));
+}
+
+#[test]
+fn a_because_that_is_a_book_is_refused() {
+    let mut world = World::new(&["a"]);
+    let long = Because {
+        evidence: vec![
+            Evidence {
+                text: String::new(),
+                references: vec![
+                    Reference::Entity(Entity::new("service", "a").expect("an entity"));
+                    3_000
+                ],
+            };
+            2
+        ],
+        ..because(0.9)
+    };
+    let open = Proposal::Open {
+        tag: "t".to_owned(),
+        title: "t".to_owned(),
+        members: vec![id("a")],
+        because: long,
+    };
+    let (events, refused) = world.propose(20, vec![open]);
+    assert!(events.is_empty());
+    let text = refused[0].to_string();
+    assert!(text.starts_with("limit.because-bytes"), "{text}");
+}
+
+#[test]
+fn one_verdict_does_not_move_the_same_members_without_end() {
+    let names: Vec<String> = (0..220).map(|number| format!("a{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::new(&names);
+    let mut heap = world.opened(&names[..100]);
+    let mut merges = Vec::new();
+    for name in &names[100..] {
+        let (events, _) = world.propose(21, vec![open("t", &[name])]);
+        let keep = events[0].incident;
+        merges.push(Proposal::Merge {
+            keep,
+            fold: vec![heap],
+            because: because(0.9),
+        });
+        heap = keep;
+    }
+    let (events, refused) = world.propose(30, merges);
+    assert!(events.len() < VERDICT_EVENTS_MAX + 2 * names.len());
+    assert_eq!(refused[0], limit("verdict-events", VERDICT_EVENTS_MAX));
+}
