@@ -10,15 +10,15 @@ use faultline_domain::time::Timestamp;
 pub struct Counters {
     /// Envelopes that were observed.
     pub envelopes: Counter,
-    /// Samples, log lines and spans in them.
+    /// Samples in them.
     pub samples: Counter,
-    /// Log lines.
+    /// Log lines in them.
     pub log_lines: Counter,
-    /// Spans.
+    /// Spans in them.
     pub spans: Counter,
     /// Transitions of alerts.
     pub transitions: Counter,
-    /// Reports that were no transitions.
+    /// Envelopes, or parts of them, that could not be read.
     pub dead_letters: Counter,
     /// Events of incidents.
     pub incident_events: Counter,
@@ -26,8 +26,6 @@ pub struct Counters {
     pub refusals: Counter,
     /// Failures of detectors and correlators.
     pub plugin_failures: Counter,
-    /// Commits that had to be tried again.
-    pub commit_retries: Counter,
     /// Series in the catalogue.
     pub series: Counter,
     /// Where observe is.

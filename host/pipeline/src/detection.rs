@@ -221,8 +221,8 @@ impl Shard {
             Call::Tick(watermark, _) => ([].as_slice(), Some(watermark.as_micros())),
             Call::Introduce(..) => ([].as_slice(), None),
         };
-        // A finding without a row, in an answer to rows, belongs to the last
-        // of them: then at least nothing is claimed before it was known.
+        // Findings of steps of time have no row, and belong to the last envelope
+        // before the step.
         let envelope = finding
             .row
             .and_then(|row| rows.get(row as usize).copied())

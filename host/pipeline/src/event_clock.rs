@@ -13,6 +13,12 @@ use faultline_domain::id::SourceName;
 use faultline_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// A source that is this far behind the one that is furthest ahead is not
+/// waited for: what it sends is late, or its clock is wrong, and time must not
+/// stand still for all others. Nobody counts as further ahead than the time of
+/// arrival, or one who is ahead could leave the others behind.
+const BEHIND_MAX: Duration = Duration::from_secs(900);
+
 /// How far each source has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EventClock {
@@ -54,11 +60,10 @@ impl EventClock {
         let active = |reached: &&Reached| clock.since(reached.received) < idle_after;
         // Where all are idle, time goes on all the same: what has not come by
         // now is not late but absent.
-        let reached = self
-            .sources
-            .values()
-            .filter(active)
-            .map(|reached| reached.high)
+        let highs = || self.sources.values().filter(active).map(|it| it.high);
+        let furthest = highs().max().unwrap_or_default().min(clock);
+        let reached = highs()
+            .filter(|high| furthest.since(*high) <= BEHIND_MAX)
             .min()
             .or_else(|| (!self.sources.is_empty()).then(|| clock.minus(idle_after)))?;
         let watermark = reached.minus(lateness);
@@ -124,6 +129,31 @@ mod tests {
         assert_eq!(
             clock.advance(at(165), LATENESS, IDLE),
             Some((at(60), at(155)))
+        );
+    }
+
+    #[test]
+    fn nobody_holds_time_back_for_all_others() {
+        let mut clock = EventClock::default();
+        clock.reach(&source("good"), at(10_000), at(10_000));
+        clock.reach(&source("of-1970"), at(1), at(10_000));
+        assert_eq!(
+            clock.advance(at(10_000), LATENESS, IDLE),
+            Some((at(0), at(9_990)))
+        );
+        // Nor does anybody drive it.
+        clock.reach(&source("ahead"), at(10_320), at(10_020));
+        clock.reach(&source("good"), at(10_015), at(10_020));
+        assert_eq!(
+            clock.advance(at(10_020), LATENESS, IDLE),
+            Some((at(9_990), at(10_005)))
+        );
+        // What is old is taken as it is where there is nothing else.
+        let mut clock = EventClock::default();
+        clock.reach(&source("of-1970"), at(100), at(10_000));
+        assert_eq!(
+            clock.advance(at(10_000), LATENESS, IDLE),
+            Some((at(0), at(90)))
         );
     }
 

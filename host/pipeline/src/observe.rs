@@ -194,8 +194,9 @@ impl ObserveStage {
         Ok(())
     }
 
-    /// Borrows the stage mutably though it need not: a stage can go to another
-    /// thread while it waits, but detectors cannot be looked at from two.
+    /// The next envelopes after a position. Borrows the stage mutably though it
+    /// need not: a stage can go to another thread while it waits, but detectors
+    /// cannot be looked at from two.
     async fn read(&mut self, after: Position) -> Result<Vec<Envelope>, StoreError> {
         let most = if after < self.singly_to {
             1

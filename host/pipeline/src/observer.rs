@@ -331,6 +331,12 @@ impl Observer {
             return;
         };
         said.started = sane(said.started, desk.received, self.settings.skew_max);
+        if !said.firing {
+            // What ended cannot have ended much later. The end becomes the time
+            // that the stages have come to, and that never goes back.
+            let ended = said.ended.take();
+            said.ended = ended.map(|at| sane(at, desk.received, self.settings.skew_max));
+        }
         if said.entities.is_empty() {
             said.entities = conventions::entities(&said.labels);
         }

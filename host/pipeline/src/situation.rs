@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use faultline_domain::id::{AlertId, ChangeId};
 use faultline_domain::incident::Incident;
 use faultline_domain::incidents::Incidents;
+use faultline_domain::labels::Labels;
 use faultline_domain::signal::Change;
 use faultline_domain::situation::{AlertView, IncidentView, Situation};
 use faultline_domain::time::Timestamp;
@@ -15,6 +16,11 @@ use faultline_domain::topology::Topology;
 use faultline_store::{ChangeRecord, DependencyRecord, TransitionRecord};
 
 use crate::settings::CorrelateSettings;
+
+/// The most bytes of the labels of one alert, or the attributes of one change,
+/// that are shown; those that do not fit are left out. Whoever sends alerts
+/// chooses their labels, and a few long ones would fill a correlator's memory.
+const LABELS_BYTES_SHOWN_MAX: usize = 8 << 10;
 
 /// Alerts, changes and topology as the stage has read them.
 #[derive(Debug, Default)]
@@ -86,7 +92,14 @@ impl World {
         Situation {
             now,
             news: news.iter().copied().collect(),
-            changes: changes.into_iter().cloned().collect(),
+            changes: changes
+                .into_iter()
+                .cloned()
+                .map(|mut change| {
+                    lighten(&mut change.attributes);
+                    change
+                })
+                .collect(),
             incidents: shown_incidents(incidents, settings.incidents_max),
             dependencies,
             alerts,
@@ -101,8 +114,32 @@ impl World {
             (is_old, std::cmp::Reverse(view.at), view.id)
         });
         shown.truncate(most);
-        shown.into_iter().cloned().collect()
+        shown
+            .into_iter()
+            .cloned()
+            .map(|mut view| {
+                lighten(&mut view.labels);
+                view
+            })
+            .collect()
     }
+}
+
+/// Leaves out labels that do not fit any more, in the order of their names.
+fn lighten(labels: &mut Labels) {
+    let bytes = |(name, value): (&str, &str)| name.len() + value.len();
+    if labels.iter().map(bytes).sum::<usize>() <= LABELS_BYTES_SHOWN_MAX {
+        return;
+    }
+    let mut left = LABELS_BYTES_SHOWN_MAX;
+    let mut light = Labels::default();
+    for (name, value) in labels.iter() {
+        if let Some(rest) = left.checked_sub(bytes((name, value))) {
+            left = rest;
+            light.set(name, value);
+        }
+    }
+    *labels = light;
 }
 
 /// Those that something last happened to, latest first.
@@ -111,4 +148,22 @@ fn shown_incidents(incidents: &Incidents, most: usize) -> Vec<IncidentView> {
     shown.sort_by_key(|view| (std::cmp::Reverse(view.last), view.id));
     shown.truncate(most);
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_do_not_fit_are_left_out() {
+        let long = "x".repeat(LABELS_BYTES_SHOWN_MAX);
+        let mut labels: Labels = [("a", "1"), ("b", long.as_str()), ("c", "3")]
+            .into_iter()
+            .collect();
+        lighten(&mut labels);
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "1"), ("c", "3")]);
+        let before = labels.clone();
+        lighten(&mut labels);
+        assert_eq!(labels, before);
+    }
 }

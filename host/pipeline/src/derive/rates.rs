@@ -71,7 +71,13 @@ impl Rates {
             _ => value,
         };
         memory.grown = time;
-        Read::Value(memory.growth / elapsed.as_secs_f64())
+        let rate = memory.growth / elapsed.as_secs_f64();
+        // Growth beyond all numbers is a mistake of the sender: nobody is told.
+        if rate.is_finite() {
+            Read::Value(rate)
+        } else {
+            Read::First
+        }
     }
 
     /// The quotient of how much two counters grew, if both just did, at the
@@ -80,7 +86,8 @@ impl Rates {
         let sum = self.memory.get(sum as usize)?;
         let count = self.memory.get(count as usize)?;
         let together = sum.grown == count.grown && sum.grown != Timestamp::ZERO;
-        (together && count.growth > 0.0).then(|| (sum.grown, sum.growth / count.growth))
+        let mean = sum.growth / count.growth;
+        (together && count.growth > 0.0 && mean.is_finite()).then_some((sum.grown, mean))
     }
 }
 
@@ -105,6 +112,20 @@ mod tests {
             "it was set to zero and grew to 20"
         );
         assert_eq!(read(2_000, 30.0), Read::First, "after a gap");
+    }
+
+    #[test]
+    fn rates_are_numbers() {
+        let mut rates = Rates::default();
+        let close = |micros| at(10).plus(Duration::from_micros(micros));
+        rates.read(0, Reading::Counter, close(0), -f64::MAX);
+        rates.read(1, Reading::Counter, close(0), 0.0);
+        let read = rates.read(0, Reading::Counter, close(1), f64::MAX);
+        assert_eq!(read, Read::First);
+        rates.read(1, Reading::Counter, close(1), 1e-300);
+        assert_eq!(rates.mean(0, 1), None);
+        let read = rates.read(0, Reading::Delta, close(2), f64::MAX);
+        assert_eq!(read, Read::First);
     }
 
     #[test]

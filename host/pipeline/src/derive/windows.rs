@@ -117,17 +117,26 @@ impl Windows {
             self.closed = end;
             self.known.retain(|_, seen| end.since(*seen) <= SILENCE_MAX);
         }
+        // Those that were passed over are closed, too.
+        if !self.known.is_empty() && self.closed > Timestamp::ZERO {
+            self.closed = self.closed.max(watermark.floor(length));
+        }
         samples
     }
 
     /// The next window that is due: the one after the last that was closed, as
     /// long as anybody is known; else the first that anything was counted in.
+    /// Windows in which nothing was counted, and before which nobody was heard
+    /// of, are passed over: nothing would be said of them, and between a span
+    /// that claims to be of 1970 and one of today lie 180 million.
     fn next_due(&self, watermark: Timestamp, length: Duration) -> Option<Timestamp> {
         let first_open = self.open.keys().next().copied();
         let next = if self.known.is_empty() || self.closed == Timestamp::ZERO {
             first_open?
         } else {
+            let heard_of = self.known.values().min().map(|seen| seen.floor(length));
             self.closed
+                .max(first_open.into_iter().chain(heard_of).min()?)
         };
         (next.plus(length) <= watermark).then_some(next)
     }
@@ -250,8 +259,32 @@ mod tests {
             samples
         };
         assert_eq!(feed(&[1_000]), feed(&[105, 110, 125, 1_000]));
+        assert_eq!(
+            feed(&[200, 50_000, 900_000]),
+            feed(&[900_000]),
+            "nobody is left to be silent"
+        );
         // 1 window with calls, then silence until it is no longer remarkable.
         let silent = feed(&[10_000]);
         assert_eq!(silent.len(), 4 + 60);
+    }
+
+    #[test]
+    fn a_span_of_long_ago_does_not_have_every_window_since_then_looked_at() {
+        let now = 1_767_225_600;
+        let mut windows = Windows::default();
+        for secs in [1, now] {
+            assert!(windows.count(service("a"), at(secs), LENGTH, SpanOutcome::Ok, LENGTH));
+        }
+        let began = std::time::Instant::now();
+        let closed = show(&windows.close(at(now + 25), LENGTH));
+        assert!(
+            began.elapsed() < Duration::from_millis(100),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(closed.len(), 4 + 4 + 1, "{closed:?}");
+        assert_eq!(closed[8], format!("{} a requests.rate 0.00", now + 20));
+        assert!(!windows.count(service("a"), at(now + 19), LENGTH, SpanOutcome::Ok, LENGTH));
     }
 }

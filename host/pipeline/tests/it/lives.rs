@@ -47,6 +47,29 @@ async fn an_alert_becomes_an_incident_and_both_resolve() {
 }
 
 #[tokio::test]
+async fn an_end_far_ahead_does_not_move_the_time() {
+    let mut world = World::new().await;
+    world
+        .send(100_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    let of_2223 = 8_000_000_000;
+    world
+        .send(150_000, &[alert("down", "service/cart", 90, Some(of_2223))])
+        .await;
+    world.wait_until(211_000).await;
+    world.work().await;
+    assert_eq!(world.incidents().await[0].phase, Phase::Resolved);
+    world
+        .send(300_000, &[alert("late", "service/mail", 299, None)])
+        .await;
+    world.wait_until(300_100).await;
+    world.work().await;
+    let incidents = world.incidents().await;
+    let opened = incidents.iter().map(|incident| incident.opened).max();
+    assert!(opened <= Some(Timestamp::from_secs(300)), "{opened:?}");
+}
+
+#[tokio::test]
 async fn what_arrives_together_is_shown_together() {
     let mut world = World::new().await;
     let together = [
