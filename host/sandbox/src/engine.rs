@@ -21,6 +21,13 @@ const MEMORY_BYTES_MAX: usize = 1 << 30;
 /// The most elements of a table that any limit can allow.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
+/// The most core instances, tables and memories of one guest. The pools are
+/// shared: one component with a thousand tables would leave none for others.
+/// Languages with a dynamic linker have some dozens of instances.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 128;
+pub(crate) const TABLES_MAX: u32 = 64;
+pub(crate) const MEMORIES_MAX: u32 = 4;
+
 /// How deep guests may call.
 pub(crate) const STACK_BYTES: usize = 512 << 10;
 
@@ -85,7 +92,9 @@ fn pool() -> PoolingAllocationConfig {
         .total_core_instances(INSTANCES_MAX * 3)
         .total_memories(INSTANCES_MAX)
         .total_tables(INSTANCES_MAX * 2)
-        .max_memories_per_component(4)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
         .max_memory_size(MEMORY_BYTES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_component_instance_size(4 << 20)

@@ -7,6 +7,7 @@ use faultline_domain::plugin::{CallError, Failure, Limit};
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use crate::convert::line;
 use crate::instance::Instance;
 use crate::limiter::{Hit, Limiter};
 use crate::meter::Meter;
@@ -223,8 +224,9 @@ const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted"
 /// The most characters of a trap's description.
 const TRAP_CHARS_MAX: usize = 1_000;
 
+/// Functions have the names that their author gave them, line breaks included.
 fn first_lines(text: &str) -> String {
-    text.chars().take(TRAP_CHARS_MAX).collect()
+    line(text.chars().take(TRAP_CHARS_MAX).collect())
 }
 
 fn limit(hit: &Hit) -> Failure {

@@ -4,6 +4,8 @@ use faultline_domain::plugin::{Limit, Limits};
 use thiserror::Error;
 use wasmtime::ResourceLimiter;
 
+use crate::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+
 /// A limit was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{limit}: {message}")]
@@ -84,5 +86,19 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    // The pools hold to these by themselves; without pools nothing else does.
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX as usize
     }
 }

@@ -10,6 +10,7 @@ use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::exports::faultline::plugin as exports;
 use crate::connector::WasmConnector;
+use crate::convert::{clip, line};
 use crate::correlator::WasmCorrelator;
 use crate::detector::WasmDetectorFactory;
 use crate::engine::GuestEngine;
@@ -23,6 +24,10 @@ use crate::stats::Usage;
 
 /// The most bytes of a component.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+
+/// The most complaints of a component about its configuration that are passed
+/// on.
+const COMPLAINTS_MAX: usize = 20;
 
 /// Why a component cannot be loaded.
 #[derive(Debug, Error)]
@@ -257,7 +262,10 @@ fn check_config(pre: &InstancePre<GuestState>, instance: &Arc<Instance>) -> Resu
         .call(Call::ConfigCheck, |exports, store| {
             exports.call_check(store, config)
         })?
-        .map_err(LoadError::Config)
+        .map_err(|complaints| {
+            let complaints = complaints.into_iter().take(COMPLAINTS_MAX);
+            LoadError::Config(complaints.map(|text| line(clip(text, 500))).collect())
+        })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -8,7 +8,7 @@ use faultline_domain::proposal::{
 use faultline_domain::signal::{Change, Dependency};
 use faultline_domain::situation::{AlertView, IncidentView, Situation};
 
-use super::words::{entity, entity_to, labels_to, text};
+use super::words::{entity, entity_to, labels_to, line, text};
 use crate::bindings::exports::faultline::plugin::correlate as wit;
 use crate::bindings::faultline::plugin::{signals, types};
 
@@ -203,7 +203,7 @@ fn message(fault: Fault) -> String {
 }
 
 fn id<T: std::str::FromStr<Err: ToString>>(raw: &str) -> Result<T, String> {
-    raw.parse().map_err(|error: T::Err| error.to_string())
+    raw.parse().map_err(|error: T::Err| line(error.to_string()))
 }
 
 fn ids<T: std::str::FromStr<Err: ToString>>(raw: &[String]) -> Result<Vec<T>, String> {

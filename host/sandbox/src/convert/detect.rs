@@ -4,7 +4,7 @@ use faultline_domain::finding::{Band, Finding, Subject};
 use faultline_domain::plugin::{Failure, IntroducedSeries, IntroducedSource};
 use faultline_domain::telemetry::{LogLines, Samples};
 
-use super::words::{clip, entity, entity_to, labels, labels_to, severity, text, time};
+use super::words::{clip, entity, entity_to, labels, labels_to, line, severity, text, time};
 use crate::bindings::exports::faultline::plugin::detect as wit;
 use crate::bindings::faultline::plugin::{signals, types};
 
@@ -67,12 +67,18 @@ pub(crate) fn findings_of(raw: Vec<wit::Finding>, rows: usize) -> Result<Vec<Fin
 }
 
 fn finding_of(raw: wit::Finding, rows: usize) -> Result<Finding, Failure> {
-    let broken =
-        |why: String| Failure::Contract(format!("finding `{}`: {why}", clip(raw.key.clone(), 80)));
+    let broken = |why: String| {
+        let key = line(clip(raw.key.clone(), 80));
+        Failure::Contract(format!("finding `{key}`: {why}"))
+    };
     if let Some(row) = raw.row
         && row as usize >= rows
     {
         return Err(broken(format!("row {row} of {rows}")));
+    }
+    // Which row it belongs to would depend on how many came at once.
+    if raw.row.is_none() && rows > 0 {
+        return Err(broken("it names no row, though it answers to rows".to_owned()));
     }
     if !(0.0..=1.0).contains(&raw.score) {
         return Err(broken(format!("its score is {}, not 0 to 1", raw.score)));

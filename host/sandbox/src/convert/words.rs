@@ -24,8 +24,8 @@ const TEXT_BYTES_MAX: usize = 2 << 10;
 impl From<wit::Fault> for Fault {
     fn from(fault: wit::Fault) -> Self {
         Self {
-            code: clip(fault.code, 64),
-            message: text(fault.message),
+            code: line(clip(fault.code, 64)),
+            message: line(text(fault.message)),
             retry: match fault.retry {
                 wit::Retry::Never => Retry::Never,
                 wit::Retry::Later => Retry::Later,
@@ -46,7 +46,7 @@ pub(crate) fn severity(word: &str) -> StatedSeverity {
 }
 
 pub(crate) fn entity(raw: &wit::Entity) -> Result<Entity, Fault> {
-    Entity::new(&raw.kind, &raw.name).map_err(|error| Fault::malformed(error.to_string()))
+    Entity::new(&raw.kind, &raw.name).map_err(|error| Fault::malformed(line(error.to_string())))
 }
 
 /// Entities, none twice.
@@ -76,6 +76,15 @@ pub(crate) fn labels(raw: Vec<wit::Attribute>) -> Labels {
 
 pub(crate) fn text(raw: String) -> String {
     clip(raw, TEXT_BYTES_MAX)
+}
+
+/// On one line, as it stands in the host's log: a guest must not be able to
+/// fake lines of others.
+pub(crate) fn line(mut text: String) -> String {
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
+    }
+    text
 }
 
 /// Cut at a boundary between characters.
@@ -110,6 +119,26 @@ pub(crate) fn labels_to(labels: &Labels) -> Vec<wit::Attribute> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn faults_are_lines() {
+        let fault = Fault::from(wit::Fault {
+            code: "a\nb".to_owned(),
+            message: "no\n2026-01-01T00:00:00Z ERROR host: \u{1b}[31mlies\u{85}".to_owned(),
+            retry: wit::Retry::Never,
+        });
+        assert_eq!(fault.code, "a b");
+        assert_eq!(
+            fault.message,
+            "no 2026-01-01T00:00:00Z ERROR host:  [31mlies "
+        );
+        let kind = wit::Entity {
+            kind: "a/\nb".to_owned(),
+            name: "c".to_owned(),
+        };
+        let fault = entity(&kind).expect_err("a slash");
+        assert!(fault.message.contains("a/ b"), "{fault}");
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {

@@ -89,6 +89,22 @@ fn an_export_of_another_shape() {
 }
 
 #[test]
+fn a_component_that_would_use_up_what_guests_share() {
+    let bench = Bench::new();
+    let with = |tables: usize| {
+        let instances = "(core instance (instantiate $m))".repeat(tables);
+        let text = format!("(component (core module $m (table 1 funcref)) {instances})");
+        let wasm = wat::parse_str(text).expect("a component");
+        refusal(&bench, connector(), &wasm, &[])
+    };
+    assert!(with(64).contains("does not export"), "as many as it may");
+    let message = with(65);
+    assert!(message.contains("65 tables"), "{message}");
+    let message = with(129);
+    assert!(message.contains("129 core module instances"), "{message}");
+}
+
+#[test]
 fn bytes_that_are_no_component() {
     let bench = Bench::new();
     let hostile = bundle("hostile");
