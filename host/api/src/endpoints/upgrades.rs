@@ -62,9 +62,11 @@ pub(crate) async fn instance_upgrade(
     };
     let change = Change::between(&asked(&shared, &before).await?, &component.capabilities);
     let granted = shared.store.grant_list(&before.name).await?;
+    // Somebody trusted that plugin, and no other that asks for the same.
+    let is_same_plugin = found.plugin == from.0;
     let (kept, revoked): (Vec<_>, Vec<_>) = granted
         .into_iter()
-        .partition(|grant| change.kept.contains(&grant.capability));
+        .partition(|grant| is_same_plugin && change.kept.contains(&grant.capability));
     check(&shared, &caller, &record, bundle, &component, kept).await?;
     let now = shared.now();
     let subject = subject(&record.name);

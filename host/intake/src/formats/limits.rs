@@ -27,6 +27,9 @@ pub struct Limits {
     /// Labels of all series or alerts of a payload together: the memory that a
     /// payload may take grows with these.
     pub labels_per_payload_max: usize,
+    /// Bytes of their names and values together, each as often as it stands on a
+    /// series: a resource says once what each of its series then has.
+    pub label_bytes_per_payload_max: usize,
     /// Bytes of a label's name, a metric's name or a unit.
     pub label_name_bytes_max: usize,
     /// Bytes of a label's value.
@@ -52,6 +55,7 @@ impl Default for Limits {
             alert_bytes_max: 262_144,
             labels_max: 128,
             labels_per_payload_max: 1_000_000,
+            label_bytes_per_payload_max: 64 << 20,
             label_name_bytes_max: 512,
             label_value_bytes_max: 2_048,
             annotation_bytes_max: 16_384,

@@ -243,7 +243,7 @@ impl<'a, 'c> Reader<'a, 'c> {
     fn identify(&mut self, series: &'a [u8]) -> Result<Verdict, Refusal> {
         if self.task == Task::Check {
             let kind = self.read_labels(series)?;
-            self.table.count_labels(self.labels.len())?;
+            self.table.count_labels(self.labels.iter().copied())?;
             return Ok(match kind {
                 Kind::Plain(_) => Verdict::Known(0),
                 Kind::Bucket => Verdict::LeftOut(Note::Bucket),

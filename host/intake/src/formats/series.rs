@@ -43,6 +43,7 @@ pub(crate) struct SeriesTable<'a> {
     verdicts: HashMap<u64, (Cow<'a, [u8]>, Verdict)>,
     series: usize,
     labels: usize,
+    label_bytes: usize,
     samples: usize,
 }
 
@@ -54,6 +55,7 @@ impl<'a> SeriesTable<'a> {
             verdicts: HashMap::new(),
             series: 0,
             labels: 0,
+            label_bytes: 0,
             samples: 0,
         }
     }
@@ -80,7 +82,7 @@ impl<'a> SeriesTable<'a> {
         series: SeriesDef,
         decoded: &mut Decoded,
     ) -> Result<Verdict, Unreadable> {
-        self.count_labels(series.key.attributes.len())?;
+        self.count_labels(series.key.attributes.iter())?;
         let index = u32::try_from(decoded.series.len()).unwrap_or(u32::MAX);
         decoded.series.push(series);
         Ok(self.remember(unmet, Verdict::Known(index)))
@@ -146,16 +148,29 @@ impl<'a> SeriesTable<'a> {
         ))
     }
 
-    /// Counts labels of series.
-    pub(crate) fn count_labels(&mut self, labels: usize) -> Result<(), Unreadable> {
-        self.labels += labels;
-        let max = self.limits.labels_per_payload_max;
-        if self.labels <= max {
-            return Ok(());
+    /// Counts labels of series, and their bytes.
+    pub(crate) fn count_labels<'l>(
+        &mut self,
+        labels: impl Iterator<Item = (&'l str, &'l str)>,
+    ) -> Result<(), Unreadable> {
+        for (name, value) in labels {
+            self.labels += 1;
+            self.label_bytes += name.len() + value.len();
         }
-        Err(Unreadable::over(
-            "limit.labels-per-payload",
-            format!("a payload may have {max} labels in all; send smaller batches"),
-        ))
+        let max = self.limits.labels_per_payload_max;
+        if self.labels > max {
+            return Err(Unreadable::over(
+                "limit.labels-per-payload",
+                format!("a payload may have {max} labels in all; send smaller batches"),
+            ));
+        }
+        let max = self.limits.label_bytes_per_payload_max;
+        if self.label_bytes > max {
+            return Err(Unreadable::over(
+                "limit.label-bytes-per-payload",
+                format!("the labels of a payload may have {max} bytes in all; send smaller batches"),
+            ));
+        }
+        Ok(())
     }
 }

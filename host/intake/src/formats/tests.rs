@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     alert_bytes_max: 400,
     labels_max: 5,
     labels_per_payload_max: 60,
+    label_bytes_per_payload_max: 4_096,
     label_name_bytes_max: 30,
     label_value_bytes_max: 30,
     annotation_bytes_max: 20,

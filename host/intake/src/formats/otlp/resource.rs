@@ -28,6 +28,10 @@ const INSTANCE_ATTRIBUTES: &[&str] = &[
     "cloud.availability_zone",
 ];
 
+/// The most bytes of what tells instances apart. Each series has a copy of it;
+/// what does not fit is left out, in the order of the names.
+const INSTANCE_BYTES_MAX: usize = 4_096;
+
 /// What SDKs write where nobody configured a name. Everything that was not
 /// configured would be one service.
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -66,9 +70,14 @@ impl Resource {
             .find(|entity| entity.kind() == "service")
             .cloned();
         let has_instance_id = labels.get("service.instance.id").is_some();
+        let mut bytes = 0;
         let instance = labels
             .iter()
             .filter(|(name, _)| tells_instances_apart(name, has_instance_id))
+            .take_while(|(name, value)| {
+                bytes += name.len() + value.len();
+                bytes <= INSTANCE_BYTES_MAX
+            })
             .collect();
         Self {
             entity: entities.into_iter().next(),
@@ -146,6 +155,16 @@ mod tests {
             "host/db-1",
             &["host.name", "process.pid"],
         );
+    }
+
+    #[test]
+    fn what_each_series_copies_is_limited() {
+        let long = "x".repeat(2_000);
+        let labels: Labels = (0..100)
+            .map(|number| (format!("k8s.kind{number:02}.name"), long.clone()))
+            .collect();
+        let resource = Resource::from_labels(&labels);
+        assert_eq!(resource.instance.len(), 2);
     }
 
     #[test]
