@@ -1,0 +1,612 @@
+//! `faultline plugin`
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use data_encoding::BASE64;
+use faultline_api::views::{
+    Grant, Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent,
+    PluginSummary, UsageView,
+};
+use faultline_bundle::{Bundle, Component, Manifest};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Global;
+use super::reach::{Need, reach};
+use crate::client::{Client, escape};
+use crate::output::{self, short, table, time, word};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// The instances that run or could run, and the bundles they are made of
+    List,
+    /// One instance, one installed bundle, or a bundle folder before it is
+    /// installed: what it is, what it asks for, what it may do
+    Inspect {
+        /// The name of an instance, of a plugin (namespace/name), or a folder
+        what: String,
+    },
+    /// Install a bundle, and make an instance of each of its components
+    Install(InstallArgs),
+    /// Have an instance made of another version of its plugin
+    Upgrade(UpgradeArgs),
+    /// Configure an instance anew
+    Configure(ConfigureArgs),
+    /// Let an instance do something that it asks for
+    Grant(GrantArgs),
+    /// Take back what was granted
+    Revoke {
+        /// The instance
+        instance: String,
+        /// The id of the capability
+        capability: String,
+    },
+    /// Let an instance run; one that failed or was suspended gets another
+    /// chance
+    Enable {
+        /// The instance
+        instance: String,
+    },
+    /// Stop an instance
+    Disable {
+        /// The instance
+        instance: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// The bundle's folder, with plugin.toml in it
+    bundle: PathBuf,
+    /// The name of the instance; without it, the name of the component
+    #[arg(long = "as", value_name = "INSTANCE")]
+    instance: Option<String>,
+    /// Make an instance of this component only
+    #[arg(long)]
+    component: Option<String>,
+    /// The instance's configuration, as JSON
+    #[arg(long, value_name = "FILE")]
+    instance_config: Option<PathBuf>,
+    /// Only install, without making an instance
+    #[arg(long, conflicts_with_all = ["instance", "component", "instance_config"])]
+    no_instance: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeArgs {
+    /// The instance
+    instance: String,
+    /// The bundle to have it made of: namespace/name@version or a digest;
+    /// without it, the latest version that is installed
+    #[arg(long)]
+    to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureArgs {
+    /// The instance
+    instance: String,
+    /// The configuration, as JSON; `-` reads standard input
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The instance
+    instance: String,
+    /// The ids of the capabilities, as `plugin inspect` shows them
+    #[arg(required = true)]
+    capabilities: Vec<String>,
+    /// Why, for the audit log
+    #[arg(long, default_value = "granted on the command line")]
+    reason: String,
+}
+
+pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
+    // Before it is installed, a bundle is nobody's business but the reader's.
+    if let PluginCommand::Inspect { what } = &command
+        && Path::new(what).is_dir()
+    {
+        return inspect_folder(global, Path::new(what));
+    }
+    let reached = reach(global, Need::Answers).await?;
+    if reached.is_own() && !global.json {
+        output::note("No server works with this data folder: no instance runs at the moment.");
+    }
+    let client = &reached.client;
+    let done = match &command {
+        PluginCommand::List => list(client, global).await,
+        PluginCommand::Inspect { what } => inspect(client, global, what).await,
+        PluginCommand::Install(args) => install(client, global, args).await,
+        PluginCommand::Upgrade(args) => upgrade(client, global, args).await,
+        PluginCommand::Configure(args) => configure(client, global, args).await,
+        PluginCommand::Grant(args) => grant(client, global, args).await,
+        PluginCommand::Revoke {
+            instance,
+            capability,
+        } => revoke(client, global, instance, capability).await,
+        PluginCommand::Enable { instance } => switch(client, global, instance, "enable").await,
+        PluginCommand::Disable { instance } => switch(client, global, instance, "disable").await,
+    };
+    reached.close().await;
+    done
+}
+
+async fn list(client: &Client, global: &Global) -> Result<()> {
+    let instances: Page<InstanceSummary> = client.list("/instances", usize::MAX).await?;
+    let plugins: Page<PluginSummary> = client.list("/plugins", usize::MAX).await?;
+    if global.json {
+        return output::json(&json!({
+            "instances": instances.items, "plugins": plugins.items,
+        }));
+    }
+    let rows = instances.items.iter().map(|instance| {
+        vec![
+            instance.name.clone(),
+            word(&instance.kind),
+            instance.plugin.clone(),
+            instance.version.clone(),
+            word(&instance.state),
+            instance.reason.clone().unwrap_or_default(),
+        ]
+    });
+    let mut text = table(
+        &["INSTANCE", "KIND", "PLUGIN", "VERSION", "STATE", "WHY"],
+        rows,
+    );
+    let rows = plugins.items.iter().map(|plugin| {
+        vec![
+            plugin.plugin.clone(),
+            plugin.version.clone(),
+            plugin.digest.get(..19).unwrap_or(&plugin.digest).to_owned(),
+            plugin.origin.clone(),
+            plugin.instances.len().to_string(),
+            short(
+                plugin
+                    .fault
+                    .as_deref()
+                    .or(plugin.summary.as_deref())
+                    .unwrap_or(""),
+                80,
+            ),
+        ]
+    });
+    text.push('\n');
+    let heading = [
+        "PLUGIN",
+        "VERSION",
+        "DIGEST",
+        "ORIGIN",
+        "INSTANCES",
+        "WHAT IT IS",
+    ];
+    text.push_str(&table(&heading, rows));
+    output::print(&text)
+}
+
+async fn inspect(client: &Client, global: &Global, what: &str) -> Result<()> {
+    if what.contains('/') || what.starts_with("sha256:") {
+        let plugin: Plugin = client.get(&format!("/plugins/{}", escape(what))).await?;
+        if global.json {
+            return output::json(&plugin);
+        }
+        return output::print(&plugin_text(&plugin));
+    }
+    let path = format!("/instances/{}", escape(what));
+    let instance: Instance = client.get(&path).await.with_context(|| {
+        format!(
+            "`{what}` is neither a folder, nor an instance, nor a plugin's full name \
+             (namespace/name)"
+        )
+    })?;
+    if global.json {
+        return output::json(&instance);
+    }
+    output::print(&instance_text(&instance))
+}
+
+fn plugin_text(plugin: &Plugin) -> String {
+    let bundle = &plugin.bundle;
+    let mut out = format!("{} {}\n{}\n", bundle.plugin, bundle.version, bundle.digest);
+    if let Some(summary) = &bundle.summary {
+        let _ = writeln!(out, "\n{summary}");
+    }
+    let _ = writeln!(
+        out,
+        "\n  installed  {} by {}, from {}",
+        time(bundle.installed),
+        bundle.installed_by,
+        bundle.origin
+    );
+    for (name, value) in [("licence", &plugin.license), ("homepage", &plugin.homepage)] {
+        if let Some(value) = value {
+            let _ = writeln!(out, "  {name:<9}  {value}");
+        }
+    }
+    if let Some(fault) = &bundle.fault {
+        let _ = writeln!(out, "  FAULT      {fault}");
+    }
+    let _ = writeln!(
+        out,
+        "  instances  {}",
+        none_if_empty(&bundle.instances.join(", "))
+    );
+    for component in &plugin.components {
+        component_text(&mut out, component);
+    }
+    out
+}
+
+fn component_text(out: &mut String, component: &PluginComponent) {
+    let _ = writeln!(out, "\n{} {}", word(&component.kind), component.name);
+    if component.capabilities.is_empty() {
+        out.push_str("  asks for nothing but to log and to read its configuration\n");
+    }
+    for capability in &component.capabilities {
+        let _ = writeln!(
+            out,
+            "  asks for {} ({}{}): {}",
+            word(&capability.using),
+            capability.id,
+            if capability.required {
+                ", required"
+            } else {
+                ""
+            },
+            capability.reason
+        );
+    }
+    limits_text(out, &component.limits);
+    if let Some(schema) = &component.config_schema
+        && let Some(properties) = schema.get("properties").and_then(Value::as_object)
+    {
+        let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let _ = writeln!(out, "  can be configured: {}", names.join(", "));
+    }
+}
+
+fn limits_text(out: &mut String, limits: &LimitsView) {
+    let _ = writeln!(
+        out,
+        "  limits: memory {}, {} ms on a processor and {} ms on the clock a call, output {}, \
+         state {}, kv {}",
+        bytes(limits.memory_bytes),
+        limits.cpu_per_call_ms,
+        limits.wall_per_call_ms,
+        bytes(limits.output_bytes),
+        bytes(limits.state_bytes),
+        bytes(limits.kv_bytes)
+    );
+}
+
+fn instance_text(instance: &Instance) -> String {
+    let summary = &instance.summary;
+    let mut out = format!(
+        "{}\n{} {} of {} {}\n\n  state     {}\n",
+        summary.name,
+        word(&summary.kind),
+        summary.component,
+        summary.plugin,
+        summary.version,
+        word(&summary.state)
+    );
+    if let Some(reason) = &summary.reason {
+        let _ = writeln!(out, "  because   {reason}");
+    }
+    let _ = writeln!(
+        out,
+        "  bundle    {}\n  created   {} by {}\n  config    {}",
+        summary.bundle,
+        time(summary.created),
+        summary.created_by,
+        instance.config
+    );
+    if let Some(usage) = &summary.usage {
+        usage_text(&mut out, usage);
+    }
+    if let Some(limits) = &instance.limits {
+        limits_text(&mut out, limits);
+    }
+    if instance.capabilities.is_empty() {
+        out.push_str("  asks for nothing but to log and to read its configuration\n");
+    }
+    for capability in &instance.capabilities {
+        let asked = &capability.requested;
+        let granted = match &capability.grant {
+            Some(Grant { by, at, reason, .. }) => {
+                format!("granted by {by} at {}: {reason}", time(*at))
+            }
+            None if asked.required => "NOT GRANTED, and required".to_owned(),
+            None => "not granted".to_owned(),
+        };
+        let using = word(&asked.using);
+        let _ = writeln!(
+            out,
+            "  asks for {using} ({}): {}; {granted}",
+            asked.id, asked.reason
+        );
+    }
+    out
+}
+
+fn usage_text(out: &mut String, usage: &UsageView) {
+    let _ = writeln!(
+        out,
+        "  usage     {} calls, {:.3} s on a processor, at most {} of memory, {} host calls, {} \
+         denied",
+        usage.calls,
+        usage.cpu_seconds,
+        bytes(usage.memory_peak_bytes),
+        usage.host_calls,
+        usage.denied
+    );
+    for (code, count) in &usage.failures {
+        let _ = writeln!(out, "  failed    {count} times: {code}");
+    }
+}
+
+fn bytes(bytes: u64) -> bytesize::Display {
+    bytesize::ByteSize(bytes).display().iec()
+}
+
+fn none_if_empty(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// What a bundle would be, were it installed.
+fn inspect_folder(global: &Global, folder: &Path) -> Result<()> {
+    let bundle = Bundle::read_folder(folder)?;
+    let manifest = bundle.manifest();
+    if global.json {
+        return output::json(&json!({
+            "plugin": manifest.id.to_string(),
+            "version": manifest.version.to_string(),
+            "digest": bundle.digest().to_string(),
+            "summary": manifest.summary,
+            "files": bundle.files().keys().collect::<Vec<_>>(),
+            "components": manifest.components.iter().map(|component| json!({
+                "name": component.name,
+                "kind": component.kind.to_string(),
+                "capabilities": component.capabilities.iter().map(|request| json!({
+                    "id": request.id,
+                    "use": request.using.to_string(),
+                    "required": request.required,
+                    "reason": request.reason,
+                })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+        }));
+    }
+    let mut out = format!(
+        "{} {}\n{}\n\n{}\n\nThe bundle is in order; it is not installed.\n",
+        manifest.id,
+        manifest.version,
+        bundle.digest(),
+        manifest.summary
+    );
+    for component in &manifest.components {
+        let _ = writeln!(out, "\n{} {}", component.kind, component.name);
+        if component.capabilities.is_empty() {
+            out.push_str("  asks for nothing but to log and to read its configuration\n");
+        }
+        for request in &component.capabilities {
+            let required = if request.required { ", required" } else { "" };
+            let (using, id) = (request.using, &request.id);
+            let _ = writeln!(
+                out,
+                "  asks for {using} ({id}{required}): {}",
+                request.reason
+            );
+        }
+    }
+    out.push_str("\nFiles\n");
+    for (path, content) in bundle.files() {
+        let _ = writeln!(out, "  {path}  {}", bytes(content.len() as u64));
+    }
+    output::print(&out)
+}
+
+async fn install(client: &Client, global: &Global, args: &InstallArgs) -> Result<()> {
+    // Read here, so that what is wrong with it is said with its path; and
+    // looked through before anything is done.
+    let bundle = Bundle::read_folder(&args.bundle)?;
+    let components = chosen(args, bundle.manifest())?;
+    let config = args.instance_config.as_deref().map(read_json).transpose()?;
+    let files: serde_json::Map<String, Value> = bundle
+        .files()
+        .iter()
+        .map(|(path, content)| (path.clone(), Value::String(BASE64.encode(content))))
+        .collect();
+    let origin = fs::canonicalize(&args.bundle).unwrap_or_else(|_| args.bundle.clone());
+    let body = json!({"files": files, "origin": origin.display().to_string()});
+    let plugin: Plugin = client.ask(Method::POST, "/plugins", Some(&body)).await?;
+    let mut instances: Vec<Instance> = Vec::new();
+    for component in components {
+        let name = args.instance.as_ref().unwrap_or(&component.name);
+        let mut body = json!({
+            "name": name, "plugin": plugin.bundle.digest, "component": component.name,
+        });
+        if let (Some(config), Some(object)) = (&config, body.as_object_mut()) {
+            object.insert("config".to_owned(), config.clone());
+        }
+        let made = client.ask(Method::POST, "/instances", Some(&body)).await;
+        instances.push(made.with_context(|| not_made(&plugin, name, component, &instances))?);
+    }
+    if global.json {
+        return output::json(&json!({"plugin": plugin, "instances": instances}));
+    }
+    output::print(&installed_text(&plugin, &instances))
+}
+
+/// The components that instances are to be made of.
+fn chosen<'a>(args: &InstallArgs, manifest: &'a Manifest) -> Result<Vec<&'a Component>> {
+    if args.no_instance {
+        return Ok(Vec::new());
+    }
+    let is_meant = |name: &str| args.component.as_deref().is_none_or(|meant| meant == name);
+    let components: Vec<&Component> = manifest
+        .components
+        .iter()
+        .filter(|component| is_meant(&component.name))
+        .collect();
+    if components.is_empty() {
+        let names = manifest.components.iter().map(|c| c.name.as_str());
+        let names: Vec<&str> = names.collect();
+        bail!(
+            "the bundle has no such component; it has {}",
+            names.join(", ")
+        );
+    }
+    if components.len() > 1 && (args.instance.is_some() || args.instance_config.is_some()) {
+        bail!("the bundle has several components: name one with `--component`");
+    }
+    Ok(components)
+}
+
+/// What was done nevertheless, and how to go on.
+fn not_made(plugin: &Plugin, name: &str, component: &Component, made: &[Instance]) -> String {
+    let made: Vec<&str> = made.iter().map(|made| made.summary.name.as_str()).collect();
+    let made = if made.is_empty() {
+        String::new()
+    } else {
+        format!(", and so are the instances {}", made.join(", "))
+    };
+    format!(
+        "the bundle is installed{made}, but no instance `{name}` could be made of its component \
+         {}; if there is one of an earlier version, `faultline plugin upgrade {name} --to {}`",
+        component.name, plugin.bundle.digest
+    )
+}
+
+fn installed_text(plugin: &Plugin, instances: &[Instance]) -> String {
+    let mut out = format!(
+        "Installed {} {} ({}).\n",
+        plugin.bundle.plugin, plugin.bundle.version, plugin.bundle.digest
+    );
+    for instance in instances {
+        let name = &instance.summary.name;
+        let _ = writeln!(out, "Instance {name} is {}.", word(&instance.summary.state));
+        if let Some(reason) = &instance.summary.reason {
+            let _ = writeln!(out, "  {reason}");
+        }
+        for capability in &instance.capabilities {
+            if capability.grant.is_none() {
+                let asked = &capability.requested;
+                let _ = writeln!(
+                    out,
+                    "  It asks for {}: {}\n  To allow it: faultline plugin grant {name} {}",
+                    word(&asked.using),
+                    asked.reason,
+                    asked.id
+                );
+            }
+        }
+    }
+    out
+}
+
+async fn upgrade(client: &Client, global: &Global, args: &UpgradeArgs) -> Result<()> {
+    let path = format!("/instances/{}/upgrade", escape(&args.instance));
+    let body = match &args.to {
+        Some(to) => json!({"plugin": to}),
+        None => json!({}),
+    };
+    let done: InstanceUpgrade = client.ask(Method::POST, &path, Some(&body)).await?;
+    if global.json {
+        return output::json(&done);
+    }
+    let summary = &done.instance.summary;
+    let mut out = format!(
+        "{} was made of version {} and now is of {}; it is {}.\n",
+        summary.name,
+        done.from_version,
+        summary.version,
+        word(&summary.state)
+    );
+    for added in &done.capabilities_added {
+        let name = &summary.name;
+        let _ = writeln!(
+            out,
+            "It now also asks for {added}: faultline plugin grant {name} {added}"
+        );
+    }
+    output::print(&out)
+}
+
+async fn configure(client: &Client, global: &Global, args: &ConfigureArgs) -> Result<()> {
+    let path = format!("/instances/{}/config", escape(&args.instance));
+    let body = json!({"config": read_json(&args.file)?});
+    let instance: Instance = client.ask(Method::PUT, &path, Some(&body)).await?;
+    shown(global, &instance)
+}
+
+async fn grant(client: &Client, global: &Global, args: &GrantArgs) -> Result<()> {
+    let instance = escape(&args.instance);
+    let mut grants = Vec::new();
+    for capability in &args.capabilities {
+        let path = format!("/instances/{instance}/grants/{}", escape(capability));
+        let body = json!({"reason": args.reason});
+        let grant = client.ask(Method::PUT, &path, Some(&body)).await;
+        let grant: Grant = grant.with_context(|| format!("granting {capability}"))?;
+        grants.push(grant);
+    }
+    if global.json {
+        return output::json(&grants);
+    }
+    let granted: Vec<&str> = grants
+        .iter()
+        .map(|grant| grant.capability.as_str())
+        .collect();
+    output::print(&format!(
+        "{} may use {}.\n",
+        args.instance,
+        granted.join(", ")
+    ))
+}
+
+async fn revoke(client: &Client, global: &Global, instance: &str, capability: &str) -> Result<()> {
+    let path = format!(
+        "/instances/{}/grants/{}",
+        escape(instance),
+        escape(capability)
+    );
+    client.ask::<()>(Method::DELETE, &path, None::<&()>).await?;
+    if global.json {
+        return output::json(&json!({"instance": instance, "revoked": capability}));
+    }
+    output::print(&format!("{instance} may not use {capability} any more.\n"))
+}
+
+async fn switch(client: &Client, global: &Global, instance: &str, act: &str) -> Result<()> {
+    let path = format!("/instances/{}/{act}", escape(instance));
+    let instance: Instance = client.ask(Method::POST, &path, None::<&()>).await?;
+    shown(global, &instance)
+}
+
+fn shown(global: &Global, instance: &Instance) -> Result<()> {
+    if global.json {
+        return output::json(instance);
+    }
+    let InstanceSummary {
+        name,
+        state,
+        reason,
+        ..
+    } = &instance.summary;
+    let why = reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
+    output::print(&format!("{name} is {}{why}.\n", word(state)))
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("reading standard input")?
+    } else {
+        fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?
+    };
+    serde_json::from_str(&text).with_context(|| format!("reading {} as JSON", path.display()))
+}

@@ -1,0 +1,90 @@
+//! Plugins: which come with the binary, and what any of them may ask for.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use faultline_domain::plugin::Limits;
+use serde::{Deserialize, Serialize};
+
+/// `[plugins]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct PluginsConfig {
+    /// Whether the plugins that come with the binary are installed and, where
+    /// they need no configuration, enabled at the first start.
+    pub(crate) bundled: bool,
+    /// `[plugins.ceiling]`
+    pub(crate) ceiling: CeilingConfig,
+}
+
+/// `[plugins.ceiling]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct CeilingConfig {
+    /// Linear memory of a guest.
+    pub(crate) memory: ByteSize,
+    /// Time on a processor in one call.
+    #[serde(with = "humantime_serde")]
+    pub(crate) cpu_per_call: Duration,
+    /// Time on the clock in one call.
+    #[serde(with = "humantime_serde")]
+    pub(crate) wall_per_call: Duration,
+    /// Bytes that a guest may give the host in one call.
+    pub(crate) output: ByteSize,
+    /// Log lines of an instance in a minute.
+    pub(crate) log_per_minute: ByteSize,
+    /// Durable state of an instance.
+    pub(crate) kv: ByteSize,
+    /// Saved state of a detector or correlator.
+    pub(crate) state: ByteSize,
+}
+
+impl Default for PluginsConfig {
+    fn default() -> Self {
+        Self {
+            bundled: true,
+            ceiling: CeilingConfig::default(),
+        }
+    }
+}
+
+impl Default for CeilingConfig {
+    fn default() -> Self {
+        let limits = Limits::default_ceiling();
+        Self {
+            memory: ByteSize(limits.memory_bytes),
+            cpu_per_call: limits.cpu_per_call,
+            wall_per_call: limits.wall_per_call,
+            output: ByteSize(limits.output_bytes),
+            log_per_minute: ByteSize(limits.log_bytes_per_minute),
+            kv: ByteSize(limits.kv_bytes),
+            state: ByteSize(limits.state_bytes),
+        }
+    }
+}
+
+impl PluginsConfig {
+    pub(super) fn check(&self) -> Option<String> {
+        // The engine's pools are made for that much.
+        let most = ByteSize::gib(1);
+        (self.ceiling.memory > most).then(|| {
+            let memory = self.ceiling.memory;
+            format!("[plugins.ceiling] memory is {memory}; it can be {most} at most")
+        })
+    }
+
+    /// The most that any manifest can ask for.
+    pub(crate) fn ceiling(&self) -> Limits {
+        let ceiling = &self.ceiling;
+        Limits {
+            memory_bytes: ceiling.memory.as_u64(),
+            cpu_per_call: ceiling.cpu_per_call,
+            wall_per_call: ceiling.wall_per_call,
+            output_bytes: ceiling.output.as_u64(),
+            log_bytes_per_minute: ceiling.log_per_minute.as_u64(),
+            kv_bytes: ceiling.kv.as_u64(),
+            state_bytes: ceiling.state.as_u64(),
+            ..Limits::default_ceiling()
+        }
+    }
+}

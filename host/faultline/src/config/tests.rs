@@ -1,0 +1,163 @@
+//! Texts and environments in, configurations or problems out.
+
+use std::os::unix::ffi::OsStringExt as _;
+use std::time::Duration;
+
+use super::*;
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::parse("faultline.toml", text, environment).map_err(|problem| problem.to_string())
+}
+
+#[test]
+fn the_reference_says_what_the_defaults_are() {
+    assert_eq!(parse(REFERENCE, &[]), Ok(Config::default()));
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    fn keys(table: &toml::Table, path: &str, found: &mut Vec<String>) {
+        for (key, value) in table {
+            let path = format!("{path}{key}");
+            match value {
+                toml::Value::Table(inner) => keys(inner, &format!("{path}."), found),
+                _ => found.push(path),
+            }
+        }
+    }
+    let (mut written, mut known) = (Vec::new(), Vec::new());
+    keys(&REFERENCE.parse().expect("TOML"), "", &mut written);
+    let defaults = toml::Table::try_from(Config::default()).expect("a table");
+    keys(&defaults, "", &mut known);
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let text = "[api]\nlisten = \"127.0.0.1:1000\"\n[pipeline]\nlateness = \"3s\"\n";
+    let config = parse(
+        text,
+        &[
+            ("FAULTLINE__API__LISTEN", "127.0.0.1:2000"),
+            ("FAULTLINE__PIPELINE__INCIDENTS__OPEN_MAX", "7"),
+            ("FAULTLINE__PLUGINS__BUNDLED", "false"),
+            ("FAULTLINE__INTAKE__KEEP_HEADERS", "[\"x-a\"]"),
+            ("FAULTLINE__LOG__LEVEL", "debug"),
+            ("FAULTLINE_TOKEN", "not a key"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .expect("good");
+    assert_eq!(config.api.listen.port(), 2000);
+    assert_eq!(config.pipeline.lateness, Duration::from_secs(3));
+    assert_eq!(config.pipeline.incidents.open_max, 7);
+    assert!(!config.plugins.bundled);
+    assert_eq!(config.intake.keep_headers, ["x-a"]);
+    assert_eq!(config.log.level, "debug");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_remedy() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "[api]\nlistn = \"x\"",
+            &["faultline.toml:2:1", "`listn`", "did you mean `listen`?"],
+        ),
+        ("[apis]", &["faultline.toml:1:2", "did you mean `api`?"]),
+        (
+            "[api]\nlisten = \"x\"",
+            &["faultline.toml:2:10", "socket address"],
+        ),
+        ("[api]\nlisten = 3", &["faultline.toml:2:10"]),
+        (
+            "[retention]\njournal = \"seven days\"",
+            &["faultline.toml:2:11"],
+        ),
+        (
+            "[log]\nformat = \"jsn\"",
+            &["faultline.toml:2:10", "did you mean `json`?"],
+        ),
+        ("[pipeline]\ndetector-shards = 0", &["detector-shards is 0"]),
+        (
+            "[plugins.ceiling]\nmemory = \"2GiB\"",
+            &["memory is 2.0 GiB"],
+        ),
+        (
+            "[intake]\nrequire-token = false\nlisten = \"0.0.0.0:4318\"",
+            &["anybody could send"],
+        ),
+        (
+            "[data]\nscope = \"My Scope\"",
+            &["faultline.toml:2:9", "scope `My Scope`"],
+        ),
+        (
+            "[log]\nlevel = \"verbose\"",
+            &["`verbose`", "say one of off, error"],
+        ),
+        (
+            "[retention]\nchanges = \"1h\"",
+            &["changes is 1h", "changes-window, which is 4h"],
+        ),
+        ("[retention]\naudit = \"0s\"", &["audit must be longer"]),
+        ("[api", &["faultline.toml:1:"]),
+    ];
+    for (text, expected) in cases {
+        let message = parse(text, &[]).expect_err(text);
+        for part in *expected {
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_names_the_variable() {
+    for (name, value, expected) in [
+        (
+            "FAULTLINE__API__LISTN",
+            "127.0.0.1:1",
+            "did you mean `listen`?",
+        ),
+        (
+            "FAULTLINE__APY__LISTEN",
+            "127.0.0.1:1",
+            "did you mean `api`?",
+        ),
+        ("FAULTLINE__API__LISTEN", "here", "socket address"),
+        ("FAULTLINE__PIPELINE__SERIES_MAX", "many", "invalid type"),
+    ] {
+        let message = parse("", &[(name, value)]).expect_err(name);
+        assert!(message.contains(name), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn what_is_not_text_in_the_environment_is_in_the_way_only_if_it_is_ours() {
+    let garbled = || OsString::from_vec(vec![0xff]);
+    let load = |name: OsString| {
+        let text = environment::ours([(name, garbled())]);
+        text.map_err(|problem| problem.to_string())
+    };
+    assert_eq!(load("LS_COLORS".into()), Ok(Vec::new()));
+    assert_eq!(load(garbled()), Ok(Vec::new()));
+    let message = load("FAULTLINE__DATA__FOLDER".into()).expect_err("is not text");
+    assert!(message.contains("FAULTLINE__DATA__FOLDER"), "{message}");
+}
+
+#[test]
+fn a_level_can_be_said_by_module() {
+    let text = "[log]\nlevel = \"info,faultline::plugin=debug,hyper=off\"";
+    assert!(parse(text, &[]).is_ok());
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let missing = Config::load(Some(Path::new("/nowhere/faultline.toml")), []);
+    let message = missing.expect_err("is not there").to_string();
+    assert!(message.contains("/nowhere/faultline.toml"), "{message}");
+}

@@ -1,0 +1,199 @@
+//! What the API asks of a [node](crate::node).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
+use faultline_domain::id::ScopeName;
+use faultline_intake::access::TokenTable;
+use faultline_intake::metrics::Metrics as IntakeMetrics;
+use faultline_pipeline::Counters;
+use faultline_store::{StageName, Store};
+use tokio::sync::watch;
+
+use crate::metrics;
+use crate::plugin_host::PluginHost;
+use crate::stages::Faults;
+
+/// How long to wait for stages to let go of plugins. Longer than a guest may
+/// take for one call; a stage that takes longer is stuck at the database, and
+/// calls no guest before it has looked again.
+const LET_GO_MAX: Duration = Duration::from_secs(90);
+
+/// The node, as the API sees it.
+pub(crate) struct NodeControl {
+    host: Arc<PluginHost>,
+    store: Store,
+    scope: ScopeName,
+    tokens: Arc<TokenTable>,
+    counters: Arc<Counters>,
+    intake_metrics: IntakeMetrics,
+    suspended: watch::Receiver<Vec<(String, String)>>,
+    faults: Faults,
+    /// Whether plugins run in this process at all.
+    started: AtomicBool,
+    /// The edition of the plugins that each stage works with.
+    stages: Mutex<Vec<watch::Receiver<u64>>>,
+}
+
+impl NodeControl {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the node, and they have nothing else in common"
+    )]
+    pub(crate) fn new(
+        host: Arc<PluginHost>,
+        store: Store,
+        scope: ScopeName,
+        tokens: Arc<TokenTable>,
+        counters: Arc<Counters>,
+        intake_metrics: IntakeMetrics,
+        suspended: watch::Receiver<Vec<(String, String)>>,
+        faults: Faults,
+    ) -> Self {
+        Self {
+            host,
+            store,
+            scope,
+            tokens,
+            counters,
+            intake_metrics,
+            suspended,
+            faults,
+            started: AtomicBool::new(false),
+            stages: Mutex::default(),
+        }
+    }
+
+    /// A stage says here which edition of the plugins it works with.
+    pub(crate) fn follow(&self, stage: watch::Receiver<u64>) {
+        self.stages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(stage);
+    }
+
+    /// From now on plugins run.
+    pub(crate) fn started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Until every stage works with this edition or a later one.
+    async fn let_go(&self, edition: u64) {
+        let stages = self
+            .stages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let all = async {
+            for mut stage in stages {
+                // A stage that is gone works with nothing.
+                let _ = stage.wait_for(|number| *number >= edition).await;
+            }
+        };
+        if tokio::time::timeout(LET_GO_MAX, all).await.is_err() {
+            tracing::error!(
+                "a stage has not let go of its plugins for {LET_GO_MAX:?}; it will before it \
+                 calls any of them again"
+            );
+        }
+    }
+
+    async fn stage(&self, name: StageName, reads_journal: bool) -> StageStatus {
+        let (position, fault) = match self.store.stage_position(&self.scope, name).await {
+            Ok(position) => (position, self.faults.of(name.as_str())),
+            Err(error) => (
+                faultline_store::StagePosition::default(),
+                Some(error.to_string()),
+            ),
+        };
+        // Correlate writes its clock only when something came of it.
+        let clock = match name {
+            StageName::Correlate => {
+                let seen = self.counters.correlate_clock.get();
+                position
+                    .clock
+                    .max(faultline_domain::time::Timestamp::from_micros(seen))
+            }
+            StageName::Observe => position.clock,
+        };
+        StageStatus {
+            name: name.as_str().to_owned(),
+            position: position.position,
+            clock,
+            reads_journal,
+            fault,
+        }
+    }
+}
+
+impl Control for NodeControl {
+    fn plugins_changed(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            // Nothing runs in a node that was opened to look at.
+            if !self.is_started() {
+                return;
+            }
+            match self.host.reload().await {
+                Ok(edition) => self.let_go(edition).await,
+                Err(error) => tracing::error!("the plugins could not be read again: {error:#}"),
+            }
+        })
+    }
+
+    fn tokens_changed(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            match self.store.token_list().await {
+                Ok(tokens) => self.tokens.replace(tokens),
+                Err(error) => {
+                    // Better nobody than somebody who may not any more.
+                    self.tokens.replace([]);
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the tokens could not be read: no sender is let in until they can"
+                    );
+                }
+            }
+        })
+    }
+
+    fn instances(&self) -> Answer<'_, Vec<InstanceStatus>> {
+        Box::pin(async move { self.host.statuses(&self.suspended.borrow().clone()) })
+    }
+
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>> {
+        Box::pin(self.host.check(candidate))
+    }
+
+    fn stages(&self) -> Answer<'_, Vec<StageStatus>> {
+        Box::pin(async move {
+            vec![
+                self.stage(StageName::Observe, true).await,
+                self.stage(StageName::Correlate, false).await,
+            ]
+        })
+    }
+
+    fn ready(&self) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            if !self.is_started() {
+                return Err("the plugins are being loaded".to_owned());
+            }
+            match self.faults.first() {
+                Some((stage, why)) => Err(format!("{stage} does not go on: {why}")),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn metrics(&self) -> Answer<'_, String> {
+        Box::pin(
+            async move { metrics::text(&self.counters, &self.intake_metrics, &self.host.usages()) },
+        )
+    }
+}

@@ -1,0 +1,54 @@
+//! The binary: reads the configuration, connects everything, and answers the
+//! command line.
+
+mod bundled;
+mod cli;
+mod client;
+mod clock;
+mod config;
+mod control;
+mod first_party;
+mod folder;
+mod logging;
+mod metrics;
+mod node;
+mod output;
+mod plugin_host;
+mod randomness;
+mod readers;
+mod retention;
+mod serve;
+mod services;
+mod stages;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Whatever we write is for whoever we run as: the databases hold payloads,
+    // and so do recordings.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::note(&format!("error: cannot start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(cli.run());
+    // What should be waited for was waited for. A plugin that is in the middle
+    // of a call must not keep a process that is told to end at once.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        Err(error) if output::is_unread(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Metrics of the stages, of intake, and of plugins, as text.
+
+use faultline_domain::id::InstanceName;
+use faultline_domain::plugin::Kind;
+use faultline_intake::metrics::Metrics as IntakeMetrics;
+use faultline_pipeline::Counters;
+use faultline_sandbox::Usage;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Which instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InstanceLabels {
+    instance: String,
+    kind: String,
+}
+
+/// Which instance, and how its calls failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    instance: String,
+    kind: String,
+    code: String,
+}
+
+/// In the text format of OpenMetrics, without its end.
+pub(crate) fn text(
+    counters: &Counters,
+    intake: &IntakeMetrics,
+    usages: &[(Kind, InstanceName, Usage)],
+) -> String {
+    let mut registry = Registry::default();
+    intake.register(&mut registry);
+    stages(&mut registry, counters);
+    plugins(&mut registry, usages);
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode_registry(&mut text, &registry);
+    text
+}
+
+fn stages(registry: &mut Registry, counters: &Counters) {
+    let registry = registry.sub_registry_with_prefix("faultline_pipeline");
+    for (name, help, counter) in [
+        (
+            "envelopes",
+            "Envelopes that were observed",
+            &counters.envelopes,
+        ),
+        ("samples", "Samples in them", &counters.samples),
+        ("log_lines", "Log lines in them", &counters.log_lines),
+        ("spans", "Spans in them", &counters.spans),
+        (
+            "transitions",
+            "Transitions of alerts",
+            &counters.transitions,
+        ),
+        (
+            "dead_letters",
+            "Envelopes, or parts of them, that could not be read",
+            &counters.dead_letters,
+        ),
+        (
+            "incident_events",
+            "Events of incidents",
+            &counters.incident_events,
+        ),
+        (
+            "refusals",
+            "Proposals of correlators that the rules refused",
+            &counters.refusals,
+        ),
+        (
+            "plugin_failures",
+            "Calls of detectors and correlators that failed",
+            &counters.plugin_failures,
+        ),
+    ] {
+        registry.register(name, help, counted(counter.get()));
+    }
+    registry.register(
+        "series",
+        "Series that are known",
+        level(counters.series.get()),
+    );
+}
+
+fn plugins(registry: &mut Registry, usages: &[(Kind, InstanceName, Usage)]) {
+    let registry = registry.sub_registry_with_prefix("faultline_plugin");
+    let calls = Family::<InstanceLabels, Counter>::default();
+    let cpu = Family::<InstanceLabels, Counter<f64, std::sync::atomic::AtomicU64>>::default();
+    let memory = Family::<InstanceLabels, Gauge>::default();
+    let host_calls = Family::<InstanceLabels, Counter>::default();
+    let denied = Family::<InstanceLabels, Counter>::default();
+    let dropped = Family::<InstanceLabels, Counter>::default();
+    let failures = Family::<FailureLabels, Counter>::default();
+    for (kind, instance, usage) in usages {
+        let labels = InstanceLabels {
+            instance: instance.to_string(),
+            kind: kind.to_string(),
+        };
+        calls.get_or_create(&labels).inc_by(usage.calls);
+        cpu.get_or_create(&labels).inc_by(usage.cpu.as_secs_f64());
+        let peak = i64::try_from(usage.memory_peak_bytes).unwrap_or(i64::MAX);
+        memory.get_or_create(&labels).set(peak);
+        host_calls.get_or_create(&labels).inc_by(usage.host_calls);
+        denied.get_or_create(&labels).inc_by(usage.denied);
+        dropped
+            .get_or_create(&labels)
+            .inc_by(usage.log_lines_dropped);
+        for (code, count) in &usage.failures {
+            let labels = FailureLabels {
+                instance: labels.instance.clone(),
+                kind: labels.kind.clone(),
+                code: (*code).to_owned(),
+            };
+            failures.get_or_create(&labels).inc_by(*count);
+        }
+    }
+    registry.register("calls", "Calls of exported functions", calls);
+    registry.register_with_unit("cpu", "Processor time of guests", Unit::Seconds, cpu);
+    registry.register_with_unit(
+        "memory_peak",
+        "The most memory that one guest took",
+        Unit::Bytes,
+        memory,
+    );
+    registry.register("host_calls", "Calls of host functions", host_calls);
+    registry.register("denied", "Calls of host functions that were denied", denied);
+    registry.register("log_lines_dropped", "Log lines over the limit", dropped);
+    registry.register("failures", "Failed calls, by how they failed", failures);
+}
+
+fn counted(value: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(value);
+    counter
+}
+
+fn level(value: u64) -> Gauge {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}

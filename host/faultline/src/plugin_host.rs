@@ -1,0 +1,629 @@
+//! Which plugins run: what is installed, enabled and granted in the store, made
+//! into components that are ready to be called.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use faultline_api::{Candidate, InstanceSettings, InstanceState, InstanceStatus};
+use faultline_bundle::{Bundle, Component};
+use faultline_domain::envelope::Format;
+use faultline_domain::grant::{Effective, Grant, GrantError};
+use faultline_domain::id::{Digest, InstanceName, SourceName};
+use faultline_domain::plugin::{Kind, Limits};
+use faultline_intake::hooks::{Hook, HookTable};
+use faultline_pipeline::{Plugins, Reader};
+use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox};
+use faultline_store::{InstanceRecord, Store};
+use tokio::sync::watch;
+
+use crate::readers::standard_readers;
+
+/// What runs, and why other things do not.
+pub(crate) struct PluginHost {
+    store: Store,
+    sandbox: Arc<Sandbox>,
+    ceiling: Limits,
+    detector_shards: u32,
+    standard: BTreeMap<Format, Reader>,
+    hooks: Arc<HookTable>,
+    plugins: watch::Sender<Edition>,
+    /// One reload at a time: the later one sees all that the earlier one saw.
+    reloading: tokio::sync::Mutex<()>,
+    slots: Mutex<BTreeMap<InstanceName, Slot>>,
+}
+
+/// The plugins that run, as often as they have changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Edition {
+    /// Counted up with each change.
+    pub(crate) number: u64,
+    /// Which they are.
+    pub(crate) plugins: Plugins,
+}
+
+/// One instance, as it was last looked at.
+struct Slot {
+    /// What it was made of. The same again need not be loaded again.
+    made_of: MadeOf,
+    outcome: Result<Running, Idle>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct MadeOf {
+    record: InstanceRecord,
+    grants: Vec<Grant>,
+}
+
+impl MadeOf {
+    /// Whether an instance that is made of this may run until it is made of
+    /// something else: it is to run then, too, and nothing that it may do was
+    /// taken back.
+    fn may_run_until(&self, later: &Self) -> bool {
+        let granted = |grant: &Grant| {
+            let mut grants = later.grants.iter();
+            grants.any(|other| other.capability == grant.capability)
+        };
+        later.record.enabled
+            && later.record.kind == self.record.kind
+            && self.grants.iter().all(granted)
+    }
+}
+
+/// An instance that can be called.
+#[derive(Clone)]
+struct Running {
+    loaded: Arc<Loaded>,
+    order: u16,
+    reader: Option<Reader>,
+}
+
+/// Why an instance cannot be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Idle {
+    state: InstanceState,
+    reason: Option<String>,
+}
+
+impl Idle {
+    fn failed(reason: impl std::fmt::Display) -> Self {
+        Self {
+            state: InstanceState::Failed,
+            reason: Some(reason.to_string()),
+        }
+    }
+}
+
+impl PluginHost {
+    /// A host that runs nothing but what reads standard formats, until it is
+    /// told to look.
+    pub(crate) fn new(
+        store: Store,
+        sandbox: Arc<Sandbox>,
+        ceiling: Limits,
+        detector_shards: u32,
+        resolve_timeout: std::time::Duration,
+        hooks: Arc<HookTable>,
+    ) -> Self {
+        let standard = standard_readers(resolve_timeout);
+        Self {
+            store,
+            sandbox,
+            ceiling,
+            detector_shards,
+            plugins: watch::Sender::new(Edition {
+                number: 0,
+                plugins: Plugins {
+                    readers: standard.clone(),
+                    detector_shards,
+                    ..Plugins::default()
+                },
+            }),
+            standard,
+            hooks,
+            reloading: tokio::sync::Mutex::new(()),
+            slots: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The plugins, as the stages take them.
+    pub(crate) fn plugins(&self) -> watch::Receiver<Edition> {
+        self.plugins.subscribe()
+    }
+
+    /// Looks at what is in the store and makes it so: what is new or has
+    /// changed is loaded, what is no longer there or not allowed is gone. Gives
+    /// the number of the edition in which it is so.
+    ///
+    /// # Errors
+    /// If what there is cannot be read from the store; then everything stays as
+    /// it is. An instance whose bundle cannot be read has failed.
+    pub(crate) async fn reload(&self) -> Result<u64> {
+        let _turn = self.reloading.lock().await;
+        let mut wanted = Vec::new();
+        for record in self.store.instance_list().await? {
+            let grants = self.store.grant_list(&record.name).await?;
+            wanted.push(MadeOf { record, grants });
+        }
+        // What must not run any more goes at once. What is only to run otherwise
+        // runs on until that is loaded, which takes longer: what comes in
+        // meanwhile is read, and not turned away.
+        if self.let_go(&wanted) {
+            self.publish();
+        }
+        for made_of in wanted {
+            if self.is_loaded(&made_of) {
+                continue;
+            }
+            let outcome = self.load(&made_of).await;
+            if let Err(Idle {
+                state: InstanceState::Failed,
+                reason: Some(reason),
+            }) = &outcome
+            {
+                let name = &made_of.record.name;
+                tracing::error!(plugin.instance = %name, "instance {name} cannot run: {reason}");
+            }
+            let name = made_of.record.name.clone();
+            self.slots().insert(name, Slot { made_of, outcome });
+        }
+        Ok(self.publish())
+    }
+
+    /// Stops what is not wanted any more, and what may less than before. Gives
+    /// whether there was any.
+    fn let_go(&self, wanted: &[MadeOf]) -> bool {
+        let mut slots = self.slots();
+        let mut any = false;
+        slots.retain(|name, slot| {
+            let later = wanted.iter().find(|later| later.record.name == *name);
+            if slot.outcome.is_ok() && !later.is_some_and(|later| slot.made_of.may_run_until(later))
+            {
+                any = true;
+                slot.outcome = Err(Idle {
+                    state: InstanceState::Starting,
+                    reason: None,
+                });
+            }
+            later.is_some()
+        });
+        any
+    }
+
+    /// Whether this was looked at as it is.
+    fn is_loaded(&self, made_of: &MadeOf) -> bool {
+        let slots = self.slots();
+        let slot = slots.get(&made_of.record.name);
+        slot.is_some_and(|slot| slot.made_of == *made_of)
+    }
+
+    /// Checks whether a component could run so, without running it.
+    pub(crate) async fn check(&self, candidate: Candidate) -> Result<(), Vec<String>> {
+        let component = candidate
+            .bundle
+            .manifest()
+            .component(&candidate.component)
+            .cloned()
+            .ok_or_else(|| vec![format!("has no component `{}`", candidate.component)])?;
+        let grants = match Effective::resolve(&component.capabilities, &candidate.granted) {
+            Ok(grants) => grants,
+            // It would wait for them; whether it could run with them is what is
+            // asked.
+            Err(errors) if errors.iter().all(is_missing) => Effective::default(),
+            Err(errors) => return Err(errors.iter().map(ToString::to_string).collect()),
+        };
+        let plan = Plan {
+            name: candidate.name,
+            config: candidate.config.to_string(),
+            limits: candidate.limits,
+            settings: candidate.settings,
+            grants,
+            component,
+            bundle: candidate.bundle,
+        };
+        self.load_planned(plan)
+            .await
+            .map(|_| ())
+            .map_err(|error| vec![error])
+    }
+
+    /// How all instances fare. `suspended` are those that the stages have
+    /// given up on, and why.
+    pub(crate) fn statuses(&self, suspended: &[(String, String)]) -> Vec<InstanceStatus> {
+        self.slots()
+            .iter()
+            .map(|(name, slot)| {
+                let given_up = suspended
+                    .iter()
+                    .find(|(given_up, _)| given_up == name.as_str());
+                let (state, reason, usage) = match (&slot.outcome, given_up) {
+                    (Ok(running), Some((_, why))) => (
+                        InstanceState::Suspended,
+                        Some(format!("{why}; enable it again to give it another chance")),
+                        usage_of(&running.loaded),
+                    ),
+                    (Ok(running), None) => {
+                        (InstanceState::Running, None, usage_of(&running.loaded))
+                    }
+                    (Err(idle), _) => (
+                        idle.state,
+                        idle.reason.clone(),
+                        faultline_api::Usage::default(),
+                    ),
+                };
+                InstanceStatus {
+                    name: name.clone(),
+                    state,
+                    reason,
+                    usage,
+                }
+            })
+            .collect()
+    }
+
+    /// What each loaded instance has used: kind, name, and counts.
+    pub(crate) fn usages(&self) -> Vec<(Kind, InstanceName, faultline_sandbox::Usage)> {
+        self.slots()
+            .iter()
+            .filter_map(|(name, slot)| {
+                let running = slot.outcome.as_ref().ok()?;
+                let kind = slot.made_of.record.kind;
+                Some((kind, name.clone(), running.loaded.usage()))
+            })
+            .collect()
+    }
+
+    /// Loads what an instance is made of, or says why not.
+    async fn load(&self, made_of: &MadeOf) -> Result<Running, Idle> {
+        let record = &made_of.record;
+        if !record.enabled {
+            return Err(Idle {
+                state: InstanceState::Disabled,
+                reason: None,
+            });
+        }
+        let files = self.store.bundle_files(record.bundle).await;
+        let files = files.map_err(Idle::failed)?;
+        let plan = plan(record, &made_of.grants, files, self.ceiling)?;
+        let settings = plan.settings.clone();
+        let family = plan.family();
+        let loaded = self.load_planned(plan).await.map_err(Idle::failed)?;
+        let reader = match &*loaded {
+            Loaded::Connector(connector) => Some(Reader {
+                decoder: Arc::clone(connector) as Arc<_>,
+                family,
+                resolve_timeout: settings.resolve_timeout(),
+            }),
+            _ => None,
+        };
+        Ok(Running {
+            loaded,
+            order: settings.order,
+            reader,
+        })
+    }
+
+    /// Compiling takes long and starting waits: on a thread that may.
+    async fn load_planned(&self, plan: Plan) -> Result<Arc<Loaded>, String> {
+        let sandbox = Arc::clone(&self.sandbox);
+        let loading = tokio::task::spawn_blocking(move || plan.load(&sandbox));
+        match loading.await {
+            Ok(Ok(Loaded::Poller(..))) => {
+                Err("fetches by itself, which this version of Faultline does not do yet".to_owned())
+            }
+            Ok(Ok(loaded)) => Ok(Arc::new(loaded)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(panic) => Err(format!("loading it ended in a mistake of ours: {panic}")),
+        }
+    }
+
+    /// Tells the stages and intake what runs; gives the number of the edition.
+    fn publish(&self) -> u64 {
+        let slots = self.slots();
+        let running: Vec<(&InstanceName, &Running)> = slots
+            .iter()
+            .filter_map(|(name, slot)| Some((name, slot.outcome.as_ref().ok()?)))
+            .collect();
+        let mut plugins = Plugins {
+            readers: self.standard.clone(),
+            detector_shards: self.detector_shards,
+            ..Plugins::default()
+        };
+        let mut in_order = running.clone();
+        in_order.sort_by_key(|(name, running)| (running.order, (*name).clone()));
+        for (name, running) in in_order {
+            match (&*running.loaded, &running.reader) {
+                (Loaded::Connector(_), Some(reader)) => {
+                    let format = Format::Connector(name.clone());
+                    plugins.readers.insert(format, reader.clone());
+                }
+                (Loaded::Detector(detector), _) => {
+                    plugins.detectors.push(Arc::clone(detector) as Arc<_>);
+                }
+                (Loaded::Correlator(correlator), _) => {
+                    plugins.correlators.push(Arc::clone(correlator) as Arc<_>);
+                }
+                _ => {}
+            }
+        }
+        // A source is named after the connector that reads it. A connector
+        // that cannot run at the moment still gets its payloads: they wait in
+        // the journal, and the dead-letter list says so.
+        let hooks = slots
+            .values()
+            .map(|slot| &slot.made_of.record)
+            .filter(|record| record.kind == Kind::Connector && record.enabled)
+            .filter_map(|record| {
+                let source = SourceName::new(record.name.as_str()).ok()?;
+                let hook = Hook {
+                    connector: record.name.clone(),
+                    signature: None,
+                };
+                Some((source, hook))
+            });
+        self.hooks.replace(hooks);
+        let mut number = 0;
+        self.plugins.send_modify(|edition| {
+            number = edition.number + 1;
+            *edition = Edition { number, plugins };
+        });
+        number
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<InstanceName, Slot>> {
+        // Entries are put in whole.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All that loading takes.
+struct Plan {
+    name: InstanceName,
+    bundle: Bundle,
+    component: Component,
+    config: String,
+    settings: InstanceSettings,
+    limits: Limits,
+    grants: Effective,
+}
+
+fn plan(
+    record: &InstanceRecord,
+    grants: &[Grant],
+    files: BTreeMap<String, Vec<u8>>,
+    ceiling: Limits,
+) -> Result<Plan, Idle> {
+    let bundle = Bundle::from_files(files).map_err(Idle::failed)?;
+    if bundle.digest() != record.bundle {
+        return Err(Idle::failed(
+            "its bundle is not what was installed: its digest differs",
+        ));
+    }
+    let component = bundle
+        .manifest()
+        .component(&record.component)
+        .cloned()
+        .ok_or_else(|| {
+            Idle::failed(format!(
+                "its bundle has no component `{}`",
+                record.component
+            ))
+        })?;
+    let settings = InstanceSettings::parse(&record.settings).map_err(Idle::failed)?;
+    let config = bundle
+        .config_schema(&component)
+        .map_err(Idle::failed)?
+        .resolve(&record.config)
+        .map_err(Idle::failed)?;
+    let grants = Effective::resolve(&component.capabilities, grants).map_err(|errors| {
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Idle {
+            state: if errors.iter().all(is_missing) {
+                InstanceState::PendingGrant
+            } else {
+                InstanceState::Failed
+            },
+            reason: Some(texts.join("; ")),
+        }
+    })?;
+    let limits = settings
+        .limits
+        .over(component.limits.resolve(ceiling), ceiling);
+    Ok(Plan {
+        name: record.name.clone(),
+        config: config.to_string(),
+        settings,
+        limits,
+        grants,
+        component,
+        bundle,
+    })
+}
+
+impl Plan {
+    /// The family of a connector's alerts: the operator's word for it, or the
+    /// manifest's.
+    fn family(&self) -> String {
+        let family = self.settings.family.as_ref();
+        let family = family.or(self.component.family.as_ref());
+        family.cloned().unwrap_or_default()
+    }
+
+    fn load(&self, sandbox: &Sandbox) -> Result<Loaded, LoadError> {
+        let wasm = self
+            .bundle
+            .wasm(&self.component)
+            .map_err(|error| LoadError::Compile(error.to_string()))?;
+        let manifest = self.bundle.manifest();
+        let spec = InstanceSpec {
+            name: self.name.clone(),
+            plugin: manifest.id.to_string(),
+            version: manifest.version.to_string(),
+            digest: Digest::of(wasm),
+            config: self.config.clone(),
+            limits: self.limits,
+            grants: self.grants.clone(),
+        };
+        let role = match self.component.kind {
+            Kind::Connector => Role::Connector {
+                family: self.family(),
+            },
+            Kind::Detector => Role::Detector {
+                inputs: self.component.inputs,
+            },
+            Kind::Correlator => Role::Correlator,
+            Kind::Action => Role::Action,
+        };
+        let declared: Vec<_> = self
+            .component
+            .capabilities
+            .iter()
+            .map(|request| request.using)
+            .collect();
+        sandbox.load(spec, role, wasm, &declared)
+    }
+}
+
+fn is_missing(error: &GrantError) -> bool {
+    matches!(error, GrantError::Missing { .. })
+}
+
+fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
+    let usage = loaded.usage();
+    faultline_api::Usage {
+        calls: usage.calls,
+        cpu: usage.cpu,
+        memory_peak_bytes: usage.memory_peak_bytes,
+        host_calls: usage.host_calls,
+        denied: usage.denied,
+        log_lines_dropped: usage.log_lines_dropped,
+        failures: usage
+            .failures
+            .into_iter()
+            .map(|(code, count)| (code.to_owned(), count))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_domain::time::Timestamp;
+
+    use super::*;
+
+    fn made_of(capabilities: &[&str]) -> MadeOf {
+        let grants = capabilities.iter().map(|capability| Grant {
+            capability: (*capability).to_owned(),
+            by: "local:dana".to_owned(),
+            at: Timestamp::ZERO,
+            reason: "a test".to_owned(),
+        });
+        MadeOf {
+            record: InstanceRecord {
+                name: InstanceName::new("eye").expect("a name"),
+                bundle: Digest::of(b"a bundle"),
+                component: "eye".to_owned(),
+                kind: Kind::Connector,
+                config: "{}".to_owned(),
+                settings: "{}".to_owned(),
+                enabled: true,
+                created: Timestamp::ZERO,
+                created_by: "local:dana".to_owned(),
+            },
+            grants: grants.collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_made_otherwise_runs_until_then_unless_it_may_less() {
+        let now = made_of(&["state"]);
+        let with = |change: fn(&mut InstanceRecord)| {
+            let mut later = made_of(&["state"]);
+            change(&mut later.record);
+            later
+        };
+        let renewed = {
+            let mut later = made_of(&["state"]);
+            later.grants[0].at = Timestamp::from_secs(1);
+            later
+        };
+        for (later, runs) in [
+            (renewed, true),
+            (made_of(&["other", "state"]), true),
+            (with(|record| record.config = "{\"a\":1}".to_owned()), true),
+            (with(|record| record.bundle = Digest::of(b"another")), true),
+            (with(|record| record.enabled = false), false),
+            (with(|record| record.kind = Kind::Detector), false),
+            (made_of(&[]), false),
+            (made_of(&["other"]), false),
+        ] {
+            assert_eq!(now.may_run_until(&later), runs, "{later:?}");
+        }
+    }
+
+    type Change = fn(&mut MadeOf);
+
+    /// The preamble of a component in the binary format.
+    const COMPONENT: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+
+    fn files(capability: &str) -> BTreeMap<String, Vec<u8>> {
+        let manifest = format!(
+            "schema = 1\n[plugin]\nid = \"acme/eye\"\nversion = \"1.0.0\"\napi = \"0.1\"\n\
+             license = \"Apache-2.0\"\nsummary = \"Looks\"\n[[component]]\nname = \"eye\"\n\
+             kind = \"connector\"\nwasm = \"eye.wasm\"\nwasi = false\n{capability}"
+        );
+        let files = [
+            ("plugin.toml".to_owned(), manifest.into_bytes()),
+            ("eye.wasm".to_owned(), COMPONENT.to_vec()),
+        ];
+        files.into()
+    }
+
+    /// What comes of planning: nothing, or the state and the reason.
+    fn planned(
+        files: BTreeMap<String, Vec<u8>>,
+        change: impl FnOnce(&mut MadeOf),
+    ) -> Option<(InstanceState, String)> {
+        let mut made_of = made_of(&[]);
+        if let Ok(bundle) = Bundle::from_files(files.clone()) {
+            made_of.record.bundle = bundle.digest();
+        }
+        change(&mut made_of);
+        let ceiling = Limits::default_ceiling();
+        let idle = plan(&made_of.record, &made_of.grants, files, ceiling).err()?;
+        Some((idle.state, idle.reason.unwrap_or_default()))
+    }
+
+    #[test]
+    fn what_cannot_run_says_why() {
+        assert_eq!(planned(files(""), |_| ()), None);
+        let needy = "[[component.capability]]\nid = \"state\"\nuse = \"kv\"\n\
+                     required = true\nreason = \"to remember\"\n";
+        let (state, reason) = planned(files(needy), |_| ()).expect("needs consent");
+        assert_eq!(state, InstanceState::PendingGrant);
+        assert!(reason.contains("state"), "{reason}");
+        let cases: [(Change, &str); 5] = [
+            (
+                |it| it.record.bundle = Digest::of(b"another"),
+                "digest differs",
+            ),
+            (
+                |it| it.record.component = "ear".to_owned(),
+                "no component `ear`",
+            ),
+            (|it| it.record.settings = "{\"odd\":1}".to_owned(), "odd"),
+            (|it| it.record.config = "[]".to_owned(), ""),
+            (
+                |it| it.grants = made_of(&["state"]).grants,
+                "does not ask for",
+            ),
+        ];
+        for (change, expected) in cases {
+            let (state, reason) = planned(files(""), change).expect(expected);
+            assert_eq!(state, InstanceState::Failed, "{reason}");
+            assert!(reason.contains(expected), "{reason}");
+        }
+        let none = planned(BTreeMap::new(), |_| ()).expect("no bundle");
+        assert_eq!(none.0, InstanceState::Failed);
+    }
+}

@@ -1,0 +1,44 @@
+//! Removing what is older than it need be kept, every hour.
+
+use std::time::Duration;
+
+use faultline_domain::id::ScopeName;
+use faultline_store::{Retention, Store};
+use tokio::sync::watch;
+
+use crate::clock::now;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(3_600);
+
+/// After the start, when there is other work to do first.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// Sweeps until it is to stop.
+pub(crate) async fn sweep_hourly(
+    store: Store,
+    scope: ScopeName,
+    retention: Retention,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut wait = FIRST;
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = EVERY;
+        let swept = tokio::select! {
+            // What is not removed yet is removed after the next start.
+            _ = stop.wait_for(|stop| *stop) => return,
+            swept = store.sweep(&scope, &retention, now()) => swept,
+        };
+        match swept {
+            Ok(swept) => tracing::info!(?swept, "removed what is older than it need be kept"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "could not remove what is older than it need be kept; tries again in an hour"
+            ),
+        }
+    }
+}
