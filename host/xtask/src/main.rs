@@ -1,0 +1,46 @@
+//! `cargo xtask`: the project's tasks. Each says what it does before it does
+//! it, installs what it needs, and works again when it is run twice.
+
+mod bench;
+mod bundles;
+mod demo;
+mod dependencies;
+mod http;
+mod install;
+mod installation;
+mod processes;
+mod progress;
+mod record;
+mod test;
+mod toolchain;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Faultline's tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build all plugins, examples and hostile guests as bundles, into
+    /// target/bundles
+    Plugins,
+    Test(test::Args),
+    Demo(demo::Args),
+    Record(record::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Plugins => bundles::build_all(),
+        Task::Test(args) => test::run(&args),
+        Task::Demo(args) => demo::run(&args),
+        Task::Record(args) => record::run(&args),
+        Task::Bench(args) => bench::run(&args),
+    }
+}
