@@ -1,0 +1,17 @@
+//! Faultline from outside: each test starts the real binary over a data folder
+//! of its own and speaks to it as senders, people and programs do, over HTTP
+//! and on the command line. What is inside is nobody's business here.
+//!
+//! `support` has what they are made of. Nothing sleeps for a fixed time: what
+//! takes a while is asked for until it is so.
+
+mod cli;
+mod hostile;
+mod live;
+mod malformed;
+mod peers;
+mod replay;
+mod restart;
+mod support;
+mod telemetry;
+mod traffic;
