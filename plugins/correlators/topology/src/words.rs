@@ -24,7 +24,7 @@ pub(crate) fn clock(at: Timestamp) -> String {
 
 /// `40 s`, `4 min`, `2 h`, from microseconds.
 pub(crate) fn duration(micros: u64) -> String {
-    match (micros + SECOND / 2) / SECOND {
+    match micros.saturating_add(SECOND / 2) / SECOND {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", (seconds + 30) / 60),
         seconds @ 7_200..172_800 => format!("{} h", (seconds + 1_800) / 3_600),

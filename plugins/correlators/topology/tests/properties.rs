@@ -177,6 +177,10 @@ fn config() -> impl Strategy<Value = Config> {
 
 // What a host sends, in rounds.
 
+/// How often a correlator is asked again without news before it has nothing
+/// more to say.
+const ASKED_AGAIN_MAX: usize = 4;
+
 #[derive(Debug, Clone)]
 struct Report {
     name: u8,
@@ -264,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn the_host_refuses_nothing_and_hears_nothing_twice(
+    fn the_host_refuses_nothing_and_it_comes_to_rest(
         config in config(),
         edges in prop::collection::vec((0_u8..10, 0_u8..10, relation()), 0..16),
         changes in prop::collection::vec((0_u64..2_000, 0_u8..10), 0..4),
@@ -325,16 +329,13 @@ proptest! {
     }
 }
 
-/// Asks again until there is nothing more to say. An alert may only now join
-/// what a later one of the same round has opened, and that ends.
+/// Asks again until there is nothing more to say. What one answer opened can
+/// bring about another, as a later round would; that ends soon, for a correlator
+/// that never comes to rest would fill the history.
 fn settle(world: &mut World, ids: &BTreeSet<AlertId>) -> Result<Vec<IncidentEvent>, TestCaseError> {
-    for _ in 0..3 {
+    for _ in 0..ASKED_AGAIN_MAX {
         let again = world.round(ids);
         prop_assert!(again.refused.is_empty(), "{:#?}", again.refused);
-        let news = |proposal: &sdk::Proposal| {
-            matches!(proposal, sdk::Proposal::Open(_) | sdk::Proposal::Merge(_))
-        };
-        prop_assert!(!again.proposals.iter().any(news), "{:#?}", again.proposals);
         if again.proposals.is_empty() {
             return Ok(again.events);
         }
