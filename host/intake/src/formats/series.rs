@@ -168,7 +168,9 @@ impl<'a> SeriesTable<'a> {
         if self.label_bytes > max {
             return Err(Unreadable::over(
                 "limit.label-bytes-per-payload",
-                format!("the labels of a payload may have {max} bytes in all; send smaller batches"),
+                format!(
+                    "the labels of a payload may have {max} bytes in all; send smaller batches"
+                ),
             ));
         }
         Ok(())

@@ -78,7 +78,9 @@ fn finding_of(raw: wit::Finding, rows: usize) -> Result<Finding, Failure> {
     }
     // Which row it belongs to would depend on how many came at once.
     if raw.row.is_none() && rows > 0 {
-        return Err(broken("it names no row, though it answers to rows".to_owned()));
+        return Err(broken(
+            "it names no row, though it answers to rows".to_owned(),
+        ));
     }
     if !(0.0..=1.0).contains(&raw.score) {
         return Err(broken(format!("its score is {}, not 0 to 1", raw.score)));
