@@ -1,5 +1,6 @@
 //! `faultline incident`
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
@@ -8,12 +9,16 @@ use faultline_api::views::{
     Because, CommandOutcome, CommandStatus, Evidence, Incident, IncidentEvent, IncidentSummary,
     Member, Page,
 };
+use faultline_domain::severity::Severity;
 use http::Method;
 
 use super::Global;
 use super::reach::{Need, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, table, time, word};
+
+/// How many members are shown with why they are members.
+const MEMBERS_EXPLAINED: usize = 10;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
@@ -53,6 +58,9 @@ pub(crate) struct ShowArgs {
     /// Also everything that happened to it, in order
     #[arg(long)]
     events: bool,
+    /// Why each member is one, not only the most telling of them
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -165,11 +173,16 @@ async fn show(client: &Client, global: &Global, args: &ShowArgs) -> Result<()> {
         }
         return output::json(&value);
     }
-    output::print(&text(&incident, &events))
+    let explained_max = if args.all {
+        usize::MAX
+    } else {
+        MEMBERS_EXPLAINED
+    };
+    output::print(&text(&incident, &events, explained_max))
 }
 
 /// An incident as a page for people.
-fn text(incident: &Incident, events: &[IncidentEvent]) -> String {
+fn text(incident: &Incident, events: &[IncidentEvent], explained_max: usize) -> String {
     let summary = &incident.summary;
     let mut out = format!(
         "{}\n{}\n\n  phase     {}{}\n  severity  {}\n  began     {}\n  opened    {}\n",
@@ -198,7 +211,7 @@ fn text(incident: &Incident, events: &[IncidentEvent]) -> String {
         let _ = writeln!(out, "  concerns  {}", summary.entities.join(", "));
     }
     hypotheses(&mut out, incident);
-    members(&mut out, incident);
+    members(&mut out, incident, explained_max);
     if !incident.changes.is_empty() {
         out.push_str("\nChanges among the evidence\n");
         for change in &incident.changes {
@@ -256,27 +269,25 @@ fn hypotheses(out: &mut String, incident: &Incident) {
     }
 }
 
-fn members(out: &mut String, incident: &Incident) {
-    let _ = writeln!(out, "\nMembers ({})", incident.members.len());
-    for member in &incident.members {
-        let _ = writeln!(
-            out,
-            "\n  {}  {:<8} {:<8} {}",
-            time(member.started),
-            if member.firing { "firing" } else { "resolved" },
-            word(&member.severity),
-            member.title
-        );
+/// The most telling members with why they are there, the others in a line each.
+fn members(out: &mut String, incident: &Incident, explained_max: usize) {
+    let mut members: Vec<&Member> = incident.members.iter().collect();
+    members.sort_by_key(|member| {
+        let severity: Severity = member.severity.into();
+        (Reverse(severity), member.started, &member.alert)
+    });
+    let _ = writeln!(out, "\nMembers ({})", members.len());
+    let (explained, others) = members.split_at(explained_max.min(members.len()));
+    for member in explained {
+        out.push('\n');
+        member_line(out, member);
         let origin = member
             .origin
             .as_ref()
             .map_or("", |origin| origin.name.as_str());
         let id = member.alert.get(..12).unwrap_or(&member.alert);
-        let _ = writeln!(
-            out,
-            "     {id}  [{}]  from {origin}",
-            member.entities.join(", ")
-        );
+        let entities = member.entities.join(", ");
+        let _ = writeln!(out, "     {id}  [{entities}]  from {origin}");
         let confidence = percent(member.because.confidence);
         let _ = writeln!(out, "     joined: {} ({confidence})", member.because.reason);
         for evidence in &member.because.evidence {
@@ -286,6 +297,27 @@ fn members(out: &mut String, incident: &Incident) {
             line(out, "     - ", evidence);
         }
     }
+    if !others.is_empty() {
+        let _ = writeln!(
+            out,
+            "\n  and {} more; `--all` says why each is one\n",
+            others.len()
+        );
+        for member in others {
+            member_line(out, member);
+        }
+    }
+}
+
+fn member_line(out: &mut String, member: &Member) {
+    let _ = writeln!(
+        out,
+        "  {}  {:<8} {:<8} {}",
+        time(member.started),
+        if member.firing { "firing" } else { "resolved" },
+        word(&member.severity),
+        member.title
+    );
 }
 
 fn because(out: &mut String, because: &Because, indent: &str) {
