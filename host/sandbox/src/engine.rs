@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often running guests are looked at. A limit is noticed at most this
 /// much too late.
@@ -99,9 +99,13 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(1 << 20)
-        // What a guest wrote is gone when its slot is used again; so much of
-        // it is cleared by hand, the rest by the kernel.
-        .linear_memory_keep_resident(256 << 10)
+        // What a guest wrote is gone when its slot is used again. The kernel
+        // says which pages those are (PAGEMAP_SCAN, where it knows it); they
+        // are cleared by hand up to here, which holds a call's worth of most
+        // guests, and given back beyond.
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(64);
     pool
 }
