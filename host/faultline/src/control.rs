@@ -17,8 +17,8 @@ use crate::plugin_host::PluginHost;
 use crate::stages::Faults;
 
 /// How long to wait for stages to let go of plugins. Longer than a guest may
-/// take for one call; a stage that takes longer is stuck at the database, and
-/// calls no guest before it has looked again.
+/// take for one call; a batch can make many calls, and then a stage may go on
+/// with them after that.
 const LET_GO_MAX: Duration = Duration::from_secs(90);
 
 /// The node, as the API sees it.
@@ -98,8 +98,8 @@ impl NodeControl {
         };
         if tokio::time::timeout(LET_GO_MAX, all).await.is_err() {
             tracing::error!(
-                "a stage has not let go of its plugins for {LET_GO_MAX:?}; it will before it \
-                 calls any of them again"
+                "a stage has not let go of its plugins for {LET_GO_MAX:?}: it may call them until \
+                 the batch it is at is over"
             );
         }
     }

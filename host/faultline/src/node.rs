@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use faultline_api::{Api, ApiLimits, Parts, Router};
+use faultline_api::{Api, Parts, Router};
 use faultline_domain::envelope::Position;
 use faultline_domain::id::Digest;
 use faultline_intake::access::TokenTable;
@@ -159,7 +159,6 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             install: self.install.clone(),
         })
-        .limits(ApiLimits::default())
         .limits_ceiling(self.config.plugins.ceiling())
         .edge_lifetime(self.config.pipeline.edge_lifetime)
         .router()

@@ -199,12 +199,13 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Done once the process is to end.
-async fn told(mut stop: watch::Receiver<bool>) {
+pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
     // Whoever would have told us is gone, which says the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn finish(task: impl Future<Output = Result<(), tokio::task::JoinError>>) {
+/// Waits for a task that was told to end.
+pub(crate) async fn finish(task: impl Future<Output = Result<(), tokio::task::JoinError>>) {
     if let Err(error) = task.await {
         tracing::error!("a task ended in a mistake of ours: {error}");
     }

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::folder::{Folder, RunNote, Taken};
 use crate::node::{Node, Running};
 use crate::output;
-use crate::serve::{start_intake, taken_by};
+use crate::serve::{finish, start_intake, taken_by, told};
 
 /// What a command needs beside answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,11 +98,7 @@ async fn open(config: Config, folder: Folder, need: Need) -> Result<Reached> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = Listener::bind(any_port, intake, access).await?;
         address = Some(format!("http://{}", listener.address()));
-        let serving = tokio::spawn(listener.serve(async move {
-            let mut stopped = stopped;
-            // Whoever would have told us is gone, which says the same.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        }));
+        let serving = tokio::spawn(listener.serve(told(stopped)));
         listening = Some((serving, writer));
     }
     Ok(Reached {
@@ -129,9 +125,7 @@ impl Reached {
         own.stop.send_replace(true);
         if let Some((serving, writer)) = own.listening {
             for task in [serving, writer] {
-                if let Err(error) = task.await {
-                    tracing::error!("a task ended in a mistake of ours: {error}");
-                }
+                finish(task).await;
             }
         }
         if let Some(running) = own.running {
