@@ -187,6 +187,14 @@ impl Server {
         &self.addresses
     }
 
+    /// The id of its process.
+    ///
+    /// # Errors
+    /// If it does not run any more.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.processes.pid(SERVER)
+    }
+
     /// It, and nothing else.
     pub(crate) fn processes(&mut self) -> &mut Processes {
         &mut self.processes

@@ -34,7 +34,8 @@ const ENVIRONMENT: [(&str, &str); 2] = [
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     ),
 ];
-const POLL: Duration = Duration::from_millis(100);
+/// Often, for how soon a program is ready is measured with it.
+const POLL: Duration = Duration::from_millis(10);
 
 /// A program to run.
 pub(crate) struct Program {
@@ -217,6 +218,15 @@ impl Processes {
         running
             .signal(signal)
             .with_context(|| format!("sending a signal to {name}"))
+    }
+
+    /// The id of a process that runs.
+    pub(crate) fn pid(&self, name: &str) -> Result<u32> {
+        self.running
+            .iter()
+            .find(|running| running.name == name)
+            .map(|running| running.child.id())
+            .with_context(|| format!("{name} does not run"))
     }
 
     /// Stops one program and waits until it is gone.

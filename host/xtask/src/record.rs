@@ -14,7 +14,7 @@ pub(crate) mod change;
 mod faultline;
 mod observed;
 pub(crate) mod outage;
-mod ports;
+pub(crate) mod ports;
 mod postgresql;
 mod shop;
 mod started;

@@ -10,8 +10,8 @@ use faultline_domain::id::{InstanceName, SourceName};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::Loaded;
 
-use crate::report;
 use crate::surroundings::Surroundings;
+use crate::{Goal, report, rounds};
 
 /// Turns of each number of envelopes.
 const ROUNDS: usize = 60;
@@ -63,15 +63,15 @@ pub(crate) fn run(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
         let (one, many) = ([&envelope], [&envelope; MANY]);
         turn(&one, WARM_UP_CALLS)?;
         let (mut alone, mut among) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds(ROUNDS) {
             alone.push(turn(&one, ROUND_CALLS)?);
             #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
             among.push(turn(&many, ROUND_CALLS / 10)? / MANY as f64);
         }
         let what = format!("{name}: a fresh guest and its first call, one payload");
-        report(&what, "us", Some(40.0), &alone);
+        report(&what, "us", Goal::AtMost(40.0), &alone);
         let what = format!("{name}: a payload of {MANY} in one call");
-        report(&what, "us", None, &among);
+        report(&what, "us", Goal::None, &among);
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ use faultline_plugin_baseline::{Baseline, Config};
 use faultline_sandbox::Loaded;
 use faultline_sdk::{Detector as _, Findings};
 
-use crate::report;
 use crate::surroundings::Surroundings;
+use crate::{Goal, median, report, report_growth, rounds};
 
 /// A batch may have no more series than this; each has one sample in a batch,
 /// as when Prometheus sends.
@@ -41,30 +41,45 @@ struct Sides {
 
 /// Measures batches of several sizes.
 pub(crate) fn run(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
-    let Loaded::Detector(factory) = surroundings.load("baseline")? else {
-        return Err("baseline is no detector".into());
-    };
-    let mut sides = Sides::start(factory.start()?)?;
-    for (size, goal) in [(100, None), (1_000, Some(1.3)), (10_000, None)] {
+    let mut sides = Sides::start(surroundings, SERIES)?;
+    for (size, goal) in [
+        (100, Goal::None),
+        (1_000, Goal::AtMost(1.3)),
+        (10_000, Goal::None),
+    ] {
         let (mut ratios, mut native, mut wasm) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            let batches: Vec<Samples> = (0..ROUND_SAMPLES / size)
-                .map(|_| sides.rows.batch(size))
-                .collect();
-            let alone = sides.native(&batches);
-            let inside = sides.wasm(&batches)?;
-            if alone.findings != inside.findings {
-                return Err("both sides are the same code, but do not find the same".into());
-            }
-            ratios.push(inside.nanos / alone.nanos);
-            native.push(alone.nanos);
-            wasm.push(inside.nanos);
+        for _ in 0..rounds(ROUNDS) {
+            let (alone, inside) = sides.turn(size)?;
+            ratios.push(inside / alone);
+            native.push(alone);
+            wasm.push(inside);
         }
         let name = |what: &str| format!("baseline, batches of {size} samples: {what}");
-        report(&name("native"), "ns/sample", None, &native);
-        report(&name("in its sandbox"), "ns/sample", None, &wasm);
+        report(&name("native"), "ns/sample", Goal::None, &native);
+        report(&name("in its sandbox"), "ns/sample", Goal::None, &wasm);
         report(&name("sandbox / native"), "ratio", goal, &ratios);
     }
+    drop(sides);
+    grow(surroundings)
+}
+
+/// Batches of the same size, of ever more series.
+fn grow(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
+    let (mut alone, mut inside) = (Vec::new(), Vec::new());
+    for series in [SERIES / 10, SERIES, SERIES * 10] {
+        let mut sides = Sides::start(surroundings, series)?;
+        let (mut native, mut wasm) = (Vec::new(), Vec::new());
+        for _ in 0..rounds(ROUNDS) {
+            let (alone, inside) = sides.turn(SERIES as usize)?;
+            native.push(alone);
+            wasm.push(inside);
+        }
+        alone.push((u64::from(series), median(&native)));
+        inside.push((u64::from(series), median(&wasm)));
+    }
+    let along = "series";
+    report_growth("a sample in its detector", along, "ns", &inside);
+    report_growth("a sample in the same code, native", along, "ns", &alone);
     Ok(())
 }
 
@@ -76,11 +91,15 @@ struct Turn {
 }
 
 impl Sides {
-    fn start(mut wasm: Box<dyn plugin::Detector>) -> Result<Self, Box<dyn Error>> {
+    fn start(surroundings: &Surroundings, series: u32) -> Result<Self, Box<dyn Error>> {
+        let Loaded::Detector(factory) = surroundings.load("baseline")? else {
+            return Err("baseline is no detector".into());
+        };
+        let mut wasm = factory.start()?;
         let config = Config::default();
         let mut native = Baseline::new(&config).map_err(|fault| fault.message)?;
         let name = |id: u32| format!("pod-{id}");
-        let inside: Vec<IntroducedSeries> = (0..SERIES)
+        let inside: Vec<IntroducedSeries> = (0..series)
             .map(|id| {
                 Ok(IntroducedSeries {
                     id,
@@ -93,7 +112,7 @@ impl Sides {
                 })
             })
             .collect::<Result<_, Box<dyn Error>>>()?;
-        let alone: Vec<faultline_sdk::Series> = (0..SERIES)
+        let alone: Vec<faultline_sdk::Series> = (0..series)
             .map(|id| {
                 let entity = faultline_sdk::Entity::new("pod", name(id));
                 faultline_sdk::Series::new("latency", "s", entity).with_id(id)
@@ -105,14 +124,27 @@ impl Sides {
             wasm,
             native,
             config,
-            rows: Rows::new(),
+            rows: Rows::new(series),
         };
         for _ in 0..WARM_UP_STEPS {
-            let batch = [sides.rows.batch(SERIES as usize)];
+            let batch = [sides.rows.batch(series as usize)];
             sides.native(&batch);
             sides.wasm(&batch)?;
         }
         Ok(sides)
+    }
+
+    /// A turn of each, in nanoseconds a sample: native, then in the sandbox.
+    fn turn(&mut self, batch_samples: usize) -> Result<(f64, f64), Box<dyn Error>> {
+        let batches: Vec<Samples> = (0..ROUND_SAMPLES / batch_samples)
+            .map(|_| self.rows.batch(batch_samples))
+            .collect();
+        let alone = self.native(&batches);
+        let inside = self.wasm(&batches)?;
+        if alone.findings != inside.findings {
+            return Err("both sides are the same code, but do not find the same".into());
+        }
+        Ok((alone.nanos, inside.nanos))
     }
 
     fn wasm(&mut self, batches: &[Samples]) -> Result<Turn, Box<dyn Error>> {
@@ -160,20 +192,25 @@ impl Turn {
 /// Rows as they come: series after series, step after step, with noise that
 /// is the same in each run.
 struct Rows {
+    series: u64,
     random: u64,
     next: u64,
 }
 
 impl Rows {
-    fn new() -> Self {
-        Self { random: 1, next: 0 }
+    fn new(series: u32) -> Self {
+        Self {
+            series: series.into(),
+            random: 1,
+            next: 0,
+        }
     }
 
     fn batch(&mut self, size: usize) -> Samples {
         let mut samples = Samples::default();
         for _ in 0..size {
-            let series = u32::try_from(self.next % u64::from(SERIES)).unwrap_or_default();
-            let step = self.next / u64::from(SERIES);
+            let series = u32::try_from(self.next % self.series).unwrap_or_default();
+            let step = self.next / self.series;
             let time = Timestamp::from_secs(BEGIN_SECONDS + step * STEP_SECONDS);
             let value = 0.2 + f64::from(series) / 1_000.0 + 0.02 * self.noise();
             samples.push(series, time, value);

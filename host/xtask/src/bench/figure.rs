@@ -1,4 +1,5 @@
-//! A figure: what was measured in each round, and what that comes to.
+//! What was measured: figures, which are a number a round, and curves, which
+//! are a number a size.
 
 use std::fmt;
 
@@ -12,10 +13,38 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     /// `us`, `ratio`, …
     pub(crate) unit: String,
-    /// The most that it should be, if we have set ourselves a goal.
-    pub(crate) goal_max: Option<f64>,
+    /// What it should be, if we have set ourselves a goal.
+    pub(crate) goal: Option<Goal>,
     /// A number a round.
     pub(crate) rounds: Vec<f64>,
+}
+
+/// What a figure should be.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Goal {
+    /// So much or less.
+    AtMost(f64),
+    /// So much or more.
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn is_met_by(self, number: f64) -> bool {
+        match self {
+            Goal::AtMost(most) => number <= most,
+            Goal::AtLeast(least) => number >= least,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::AtMost(most) => write!(f, "at most {}", plain(*most)),
+            Goal::AtLeast(least) => write!(f, "at least {}", plain(*least)),
+        }
+    }
 }
 
 impl Figure {
@@ -24,29 +53,46 @@ impl Figure {
         Self {
             name: name.to_owned(),
             unit: unit.to_owned(),
-            goal_max: None,
+            goal: None,
             rounds,
         }
     }
 
+    /// The same with a goal.
+    pub(crate) fn with_goal(mut self, goal: Goal) -> Self {
+        self.goal = Some(goal);
+        self
+    }
+
     /// The number that this share of rounds stays below; 0 if there are none.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
-        let mut sorted = self.rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index of a short list"
-        )]
-        let index = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
-        sorted.get(index).copied().unwrap_or_default()
+        quantile(&self.rounds, share)
     }
 
     /// The middle one.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
+
+    /// Whether the goal is met, by the median; none if there is no goal.
+    pub(crate) fn verdict(&self) -> Option<(Goal, bool)> {
+        let goal = self.goal?;
+        Some((goal, goal.is_met_by(self.median())))
+    }
+}
+
+/// The number that this share of numbers stays below; 0 if there are none.
+pub(crate) fn quantile(numbers: &[f64], share: f64) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index of a list"
+    )]
+    let index = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(index).copied().unwrap_or_default()
 }
 
 impl fmt::Display for Figure {
@@ -61,11 +107,56 @@ impl fmt::Display for Figure {
             readable(self.quantile(0.9)),
             self.rounds.len()
         )?;
-        match self.goal_max {
-            Some(goal) if self.median() <= goal => write!(f, "; goal {goal}: met"),
-            Some(goal) => write!(f, "; goal {goal}: MISSED"),
+        match self.verdict() {
+            Some((goal, true)) => write!(f, "; goal {goal}: met"),
+            Some((goal, false)) => write!(f, "; goal {goal}: MISSED"),
             None => Ok(()),
         }
+    }
+}
+
+/// What one piece of work costs where there is ever more of something.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Curve {
+    /// What costs, such as `a sample by remote write`.
+    pub(crate) name: String,
+    /// What there is more of, such as `series`.
+    pub(crate) along: String,
+    /// Of the cost.
+    pub(crate) unit: String,
+    /// How much there is, and what one piece of work costs then.
+    pub(crate) points: Vec<(u64, f64)>,
+}
+
+impl Curve {
+    /// One without points.
+    pub(crate) fn new(name: &str, along: &str, unit: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            along: along.to_owned(),
+            unit: unit.to_owned(),
+            points: Vec::new(),
+        }
+    }
+
+    /// What a piece costs where there is most, in terms of what it costs where
+    /// there is least: 1 if the work as a whole grows linearly.
+    pub(crate) fn growth(&self) -> f64 {
+        match (self.points.first(), self.points.last()) {
+            (Some((_, least)), Some((_, most))) if *least > 0.0 => most / least,
+            _ => 1.0,
+        }
+    }
+}
+
+impl fmt::Display for Curve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}:", self.name, self.along)?;
+        for (size, cost) in &self.points {
+            write!(f, " {size}: {}", readable(*cost))?;
+        }
+        write!(f, " {}; {:.2} times", self.unit, self.growth())
     }
 }
 
@@ -77,7 +168,19 @@ pub(crate) fn readable(number: f64) -> String {
     if number < 1_000.0 {
         return format!("{number:.1}");
     }
-    let digits = format!("{number:.0}");
+    grouped(&format!("{number:.0}"))
+}
+
+/// A number as it was set, with its thousands apart.
+fn plain(number: f64) -> String {
+    if number < 1_000.0 {
+        number.to_string()
+    } else {
+        grouped(&number.to_string())
+    }
+}
+
+fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -99,15 +202,47 @@ mod tests {
             figure.to_string(),
             "calls: 6.00 us (2.00 to 10.0 in most of 11 rounds)"
         );
-        figure.goal_max = Some(5.0);
-        assert!(figure.to_string().ends_with("goal 5: MISSED"));
+        figure.goal = Some(Goal::AtMost(5.0));
+        assert!(
+            figure.to_string().ends_with("goal at most 5: MISSED"),
+            "{figure}"
+        );
+        figure.goal = Some(Goal::AtLeast(5.0));
+        assert!(
+            figure.to_string().ends_with("goal at least 5: met"),
+            "{figure}"
+        );
         figure.rounds.clear();
         assert!(figure.median().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn reads_what_benches_print() {
+        let text = r#"{"name": "calls", "unit": "us", "goal": {"at-most": 40.0}, "rounds": [1.0]}"#;
+        let figure: Figure = serde_json::from_str(text).expect("a figure");
+        assert_eq!(
+            figure,
+            Figure::new("calls", "us", vec![1.0]).with_goal(Goal::AtMost(40.0))
+        );
+    }
+
+    #[test]
+    fn tells_how_cost_grows() {
+        let mut curve = Curve::new("a call", "series", "us");
+        assert!((curve.growth() - 1.0).abs() < f64::EPSILON);
+        curve.points = vec![(10, 2.0), (100, 2.0), (1_000, 5.0)];
+        assert!((curve.growth() - 2.5).abs() < f64::EPSILON);
+        assert_eq!(
+            curve.to_string(),
+            "a call by series: 10: 2.00 100: 2.00 1000: 5.00 us; 2.50 times"
+        );
     }
 
     #[test]
     fn writes_numbers_as_people_do() {
         let texts = [1.234, 12.34, 123.4, 1_234.0, 1_234_567.8].map(readable);
         assert_eq!(texts, ["1.23", "12.3", "123.4", "1,234", "1,234,568"]);
+        assert_eq!(Goal::AtLeast(300_000.0).to_string(), "at least 300,000");
+        assert_eq!(Goal::AtMost(1.3).to_string(), "at most 1.3");
     }
 }

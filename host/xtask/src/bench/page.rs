@@ -2,45 +2,17 @@
 
 use std::fmt::Write as _;
 
-use crate::bench::figure::{Figure, readable};
+use crate::bench::figure::{Curve, Figure, readable};
 use crate::bench::machine::Machine;
 
-const METHOD: &str = "\
-## How
+/// The picture of how cost grows, beside the page.
+pub(crate) const PICTURE: &str = "BENCHMARKS.growth.svg";
 
-- Built as for use (`--release`), plugins as they are bundled, default limits and configuration.
-- What is compared takes turns in one run: a turn of one side, then the same turn of the other. A ratio is made of two \
-turns side by side, so it holds where the absolute numbers depend on what else the machine does.
-- Each line is the median of its rounds; the spread is the 10th to the 90th percentile of them.
-- **Detector**: 1,000 series, 50,000 samples a round, after 400 samples of each series. Native is the same crate called \
-directly. Both sides must find the same, or the bench fails. In its sandbox means a call as the pipeline makes it: \
-columns copied in, findings checked and copied out, memory, processor and clock limits on.
-- **Connector**: every call has a fresh guest from the pool: instantiated, called, its answer checked, thrown away.
-- **Ingest**: a server and four senders share the machine. Time runs from the first byte sent until all stages have \
-committed what comes of the last request, and includes the senders. Samples: 2,000 series, 1,000 samples a request, \
-100,000 a round; without plugins is the same server with none installed, which leaves out detection and correlation. \
-Alerts: storms of 1,000 that were not heard of before, of 100 services, 50 a request.
-
-## Where the time goes
-
-Taken apart once, by switching things off; not measured anew by each run.
-
-- **Detector in its sandbox**: at batches of 1,000, one NaN for all processors (without which replays would not agree) \
-takes about 0.17 of the ratio, looking at the epoch at each loop and call about as much. What is left, near 1.5, is \
-mostly the compiler: Cranelift against LLVM on code that is all floating point. Columns cross the boundary as memory; \
-at 100 rows the fixed cost of a call shows. Nearer to the goal would come: a model with fewer branches a row, SIMD in \
-guests, epoch checks on loops only.
-- **Fresh guest**: the alertmanager connector spends about 16 us of its first call on reading the payload; the rest is \
-making, entering, checking and clearing the guest. Where the kernel can tell which pages were written (Linux 6.7), \
-clearing costs a third less than without.
-- **Ingest**: the two detectors take about a third of the time of samples; new alerts wait for correlation, which is \
-asked once a round of 100 ms.
-
-`cargo xtask bench` measures again and replaces this page.
-";
+/// How it is measured, and where the time goes.
+const METHOD: &str = include_str!("method.md");
 
 /// The page.
-pub(crate) fn page(machine: &Machine, figures: &[Figure]) -> String {
+pub(crate) fn page(machine: &Machine, figures: &[Figure], curves: &[Curve]) -> String {
     let Machine {
         processor,
         cores,
@@ -55,9 +27,9 @@ pub(crate) fn page(machine: &Machine, figures: &[Figure]) -> String {
          | what | median | spread | unit | rounds | goal |\n|---|---:|---:|---|---:|---|\n"
     );
     for figure in figures {
-        let goal = match figure.goal_max {
-            Some(goal) if figure.median() <= goal => format!("at most {goal}: met"),
-            Some(goal) => format!("at most {goal}: **missed**"),
+        let goal = match figure.verdict() {
+            Some((goal, true)) => format!("{goal}: met"),
+            Some((goal, false)) => format!("{goal}: **missed**"),
             None => String::new(),
         };
         // Writing to a string does not fail.
@@ -72,17 +44,60 @@ pub(crate) fn page(machine: &Machine, figures: &[Figure]) -> String {
             figure.rounds.len(),
         );
     }
+    if !curves.is_empty() {
+        growth(&mut text, curves);
+    }
     text.push('\n');
     text.push_str(METHOD);
     text
 }
 
+fn growth(text: &mut String, curves: &[Curve]) {
+    let _ = write!(
+        text,
+        "\n## As work grows\n\nWhat one piece of work costs where there is more of something. \
+         The last column is the cost where there is most, in terms of that where there is least: \
+         1 is work that grows linearly as a whole, less is a fixed part that spreads.\n\n\
+         ![What a piece of work costs, in terms of the first]({PICTURE})\n\n\
+         | a piece of work | by | costs | unit | most / least |\n|---|---|---|---|---:|\n"
+    );
+    for curve in curves {
+        let points: Vec<String> = curve
+            .points
+            .iter()
+            .map(|(size, cost)| {
+                #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+                let size = *size as f64;
+                format!("{}: {}", readable_count(size), readable(*cost))
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {:.2} |",
+            curve.name,
+            curve.along,
+            points.join(", "),
+            curve.unit,
+            curve.growth(),
+        );
+    }
+}
+
+fn readable_count(count: f64) -> String {
+    if count < 1_000.0 {
+        format!("{count:.0}")
+    } else {
+        readable(count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::figure::Goal;
 
     #[test]
-    fn says_whether_goals_are_met() {
+    fn says_whether_goals_are_met_and_how_cost_grows() {
         let machine = Machine {
             processor: "a processor".to_owned(),
             cores: 2,
@@ -91,16 +106,27 @@ mod tests {
             compiler: "rustc 1.0".to_owned(),
             day: "2026-01-31".to_owned(),
         };
-        let figure = |goal_max| Figure {
-            goal_max,
+        let figure = |goal| Figure {
+            goal,
             ..Figure::new("calls", "us", vec![30.0, 31.0, 32.0])
         };
+        let mut curve = Curve::new("a call", "series", "us");
+        curve.points = vec![(10, 1.0), (1_000, 2.0)];
         let text = page(
             &machine,
-            &[figure(Some(40.0)), figure(Some(20.0)), figure(None)],
+            &[
+                figure(Some(Goal::AtMost(40.0))),
+                figure(Some(Goal::AtMost(20.0))),
+                figure(None),
+            ],
+            &[curve],
         );
         assert!(text.contains("| calls | 31.0 | 30.0 – 32.0 | us | 3 | at most 40: met |"));
         assert!(text.contains("at most 20: **missed** |"));
         assert!(text.contains("on a processor, 2 cores, 24 GiB, a system, rustc 1.0."));
+        assert!(
+            text.contains("| a call | series | 10: 1.00, 1,000: 2.00 | us | 2.00 |"),
+            "{text}"
+        );
     }
 }

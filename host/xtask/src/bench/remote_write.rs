@@ -35,38 +35,45 @@ struct Sample {
     timestamp: i64,
 }
 
-/// A sample of each of some series at one moment: the body of a request.
+/// Some series with their samples, each a time in milliseconds and a value: the
+/// body of a request.
 ///
 /// # Errors
-/// If the compressor refuses, which it does for gigabytes only.
-pub(crate) fn body(
+/// If the compressor refuses, which it does for gigabytes only, or a time is
+/// beyond all dates.
+pub(crate) fn body<S: Iterator<Item = (u64, f64)>>(
     series: std::ops::Range<u32>,
-    time_millis: i64,
-    value: impl Fn(u32) -> f64,
+    samples: impl Fn(u32) -> S,
 ) -> Result<Vec<u8>> {
     let label = |name: &str, value: String| Label {
         name: name.to_owned(),
         value,
     };
     let timeseries = series
-        .map(|number| TimeSeries {
-            // In the order of their names, as the protocol wants them.
-            labels: vec![
-                label("__name__", "queue_length".to_owned()),
-                label(
-                    "instance",
-                    format!("10.0.{}.{}:9100", number / 250, number % 250),
-                ),
-                label("job", "checkout".to_owned()),
-                label("pod", format!("checkout-{number}")),
-                label("service", format!("checkout-{}", number % 50)),
-            ],
-            samples: vec![Sample {
-                value: value(number),
-                timestamp: time_millis,
-            }],
+        .map(|number| {
+            Ok(TimeSeries {
+                // In the order of their names, as the protocol wants them.
+                labels: vec![
+                    label("__name__", "queue_length".to_owned()),
+                    label(
+                        "instance",
+                        format!("10.0.{}.{}:9100", number / 250, number % 250),
+                    ),
+                    label("job", "checkout".to_owned()),
+                    label("pod", format!("checkout-{number}")),
+                    label("service", format!("checkout-{}", number % 50)),
+                ],
+                samples: samples(number)
+                    .map(|(millis, value)| {
+                        Ok(Sample {
+                            value,
+                            timestamp: i64::try_from(millis).context("a time beyond all dates")?,
+                        })
+                    })
+                    .collect::<Result<_>>()?,
+            })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let message = WriteRequest { timeseries }.encode_to_vec();
     snap::raw::Encoder::new()
         .compress_vec(&message)

@@ -71,8 +71,12 @@ impl Ports {
     }
 }
 
-/// All are held until the last one is found, so that no two are the same.
-fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+/// Ports that are free at this moment. All are held until the last one is found,
+/// so that no two are the same.
+///
+/// # Errors
+/// If the machine has none.
+pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let mut held = Vec::with_capacity(COUNT);
     let mut ports = [0; COUNT];
     for port in &mut ports {
