@@ -26,6 +26,8 @@ impl Store {
             "select dependent || ' ' || provider || ' ' || relation || ' ' || seen \
              from dependency where scope = $1 order by position, ordinal",
             "select body from incident where scope = $1 order by id",
+            "select incident || ' ' || alert || body from incident_member where scope = $1 \
+             order by incident, alert",
             "select body from incident_event where scope = $1 order by incident, version",
             "select reader || code || message from dead_letter where scope = $1 \
              order by position, reader",

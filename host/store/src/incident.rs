@@ -12,6 +12,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::alert::severity_rank;
 use crate::error::StoreError;
+use crate::member::{bare, whole};
 use crate::page::{Cursor, Page, fetch_rows};
 use crate::rows::{from_json, insert_rows, json, signed, unsigned};
 
@@ -79,13 +80,16 @@ impl Store {
         scope: &ScopeName,
         id: IncidentId,
     ) -> Result<Option<Incident>, StoreError> {
-        let row: Option<(String,)> =
+        let mut transaction = self.state.read().begin().await?;
+        let rows: Vec<(String,)> =
             sqlx::query_as("select body from incident where scope = $1 and id = $2")
                 .bind(scope.as_str())
                 .bind(id.to_string())
-                .fetch_optional(self.state.read())
+                .fetch_all(&mut *transaction)
                 .await?;
-        row.map(|(body,)| from_json("incident", &body)).transpose()
+        let mut found = whole(&mut transaction, scope, &rows).await?;
+        transaction.commit().await?;
+        Ok(found.pop())
     }
 
     /// All incidents that are not closed or merged.
@@ -93,16 +97,17 @@ impl Store {
     /// # Errors
     /// If the database refuses, or a row cannot be read.
     pub async fn incident_open(&self, scope: &ScopeName) -> Result<Vec<Incident>, StoreError> {
+        let mut transaction = self.state.read().begin().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select body from incident where scope = $1 \
              and phase in ('open', 'acknowledged', 'resolved') order by id",
         )
         .bind(scope.as_str())
-        .fetch_all(self.state.read())
+        .fetch_all(&mut *transaction)
         .await?;
-        rows.iter()
-            .map(|(body,)| from_json("incident", body))
-            .collect()
+        let incidents = whole(&mut transaction, scope, &rows).await?;
+        transaction.commit().await?;
+        Ok(incidents)
     }
 
     /// Incidents, those opened last first.
@@ -122,6 +127,7 @@ impl Store {
             Some(true) => "yes",
             Some(false) => "no",
         };
+        let mut transaction = self.state.read().begin().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select body from incident where scope = $1 and (opened, id) < ($2, $3) \
              and ($4 = '' or phase = $4) \
@@ -147,12 +153,10 @@ impl Store {
                 .map_or_else(String::new, ToString::to_string),
         )
         .bind(fetch_rows(limit))
-        .fetch_all(self.state.read())
+        .fetch_all(&mut *transaction)
         .await?;
-        let incidents = rows
-            .iter()
-            .map(|(body,)| from_json("incident", body))
-            .collect::<Result<Vec<Incident>, StoreError>>()?;
+        let incidents = whole(&mut transaction, scope, &rows).await?;
+        transaction.commit().await?;
         Ok(Page::from_rows(incidents, limit, |incident| Cursor {
             number: incident.opened.as_micros(),
             id: incident.id.to_string(),
@@ -272,6 +276,7 @@ impl Store {
     ) -> Result<Vec<Incident>, StoreError> {
         // Put in order here: asked for an order, SQLite would go through all
         // incidents by the time of their opening.
+        let mut transaction = self.state.read().begin().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select incident.body from incident_member join incident \
              on incident.scope = incident_member.scope and incident.id = incident_member.incident \
@@ -279,12 +284,10 @@ impl Store {
         )
         .bind(scope.as_str())
         .bind(alert.to_string())
-        .fetch_all(self.state.read())
+        .fetch_all(&mut *transaction)
         .await?;
-        let mut incidents = rows
-            .iter()
-            .map(|(body,)| from_json("incident", body))
-            .collect::<Result<Vec<Incident>, StoreError>>()?;
+        let mut incidents = whole(&mut transaction, scope, &rows).await?;
+        transaction.commit().await?;
         incidents.sort_by_key(|incident| std::cmp::Reverse((incident.opened, incident.id)));
         Ok(incidents)
     }
@@ -428,9 +431,12 @@ pub(crate) async fn insert_events(
     .await
 }
 
+/// Writes incidents as they stand, and those of their members that these events
+/// are about.
 pub(crate) async fn upsert(
     transaction: &mut Transaction<'_, Any>,
     scope: &ScopeName,
+    events: &[IncidentEvent],
     incidents: &[Incident],
 ) -> Result<(), StoreError> {
     insert_rows(
@@ -452,27 +458,11 @@ pub(crate) async fn upsert(
                 .bind(incident.opened.as_i64())
                 .bind(incident.last.as_i64())
                 .bind(signed(incident.version))
-                .bind(json(incident))
+                .bind(bare(incident))
         },
     )
     .await?;
-    let members: Vec<(String, String)> = incidents
-        .iter()
-        .flat_map(|incident| {
-            let id = incident.id.to_string();
-            let alerts = incident.members.keys();
-            alerts.map(move |alert| (id.clone(), alert.to_string()))
-        })
-        .collect();
-    insert_rows(
-        transaction,
-        "insert into incident_member (scope, incident, alert) values",
-        3,
-        "on conflict (scope, alert, incident) do nothing",
-        &members,
-        |query, (incident, alert)| query.bind(scope.as_str()).bind(incident).bind(alert),
-    )
-    .await
+    crate::member::upsert(transaction, scope, events, incidents).await
 }
 
 pub(crate) async fn insert_refusals(

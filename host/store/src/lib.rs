@@ -26,6 +26,7 @@ mod incident;
 mod instance;
 mod journal;
 mod kv;
+mod member;
 mod page;
 mod retention;
 mod rows;
@@ -94,7 +95,9 @@ impl Store {
         let state = Database::open_sqlite(&folder.join(STATE_FILE)).await?;
         journal.migrate(&JOURNAL_MIGRATIONS).await?;
         state.migrate(&STATE_MIGRATIONS).await?;
-        Ok(Self { journal, state })
+        let store = Self { journal, state };
+        store.move_members().await?;
+        Ok(store)
     }
 
     /// Waits for running statements and closes all connections.

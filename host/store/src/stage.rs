@@ -240,7 +240,7 @@ impl Store {
         let from = commit.from.position;
         stage_move(tx, scope, StageName::Correlate, from, commit.to).await?;
         crate::incident::insert_events(tx, scope, &commit.events).await?;
-        crate::incident::upsert(tx, scope, &commit.incidents).await?;
+        crate::incident::upsert(tx, scope, &commit.events, &commit.incidents).await?;
         crate::incident::insert_refusals(tx, scope, &commit.refusals).await?;
         crate::incident::settle_commands(tx, scope, &commit.command_outcomes).await?;
         crate::dead_letter::insert(tx, scope, &commit.dead_letters).await?;
