@@ -3,6 +3,7 @@
 //! Everything is as of the records that were read, whatever the tables say by
 //! now: the same records give the same situations.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_domain::id::{AlertId, ChangeId};
@@ -26,6 +27,11 @@ const LABELS_BYTES_SHOWN_MAX: usize = 8 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct World {
     alerts: BTreeMap<AlertId, Known<AlertView>>,
+    /// All of them, the one that changed last first: a situation shows the first
+    /// of thousands, in each round.
+    latest: BTreeSet<(Reverse<Timestamp>, AlertId)>,
+    /// Those that do not fire, by arrival.
+    resolved: BTreeSet<(Timestamp, AlertId)>,
     changes: BTreeMap<ChangeId, Known<Change>>,
     pub(crate) topology: Topology,
 }
@@ -43,7 +49,20 @@ impl World {
             what: record.view,
             received: record.received,
         };
-        self.alerts.insert(known.what.id, known);
+        let id = known.what.id;
+        self.forget_alert(id);
+        self.latest.insert((Reverse(known.what.at), id));
+        if !known.what.firing {
+            self.resolved.insert((known.received, id));
+        }
+        self.alerts.insert(id, known);
+    }
+
+    fn forget_alert(&mut self, id: AlertId) {
+        if let Some(known) = self.alerts.remove(&id) {
+            self.latest.remove(&(Reverse(known.what.at), id));
+            self.resolved.remove(&(known.received, id));
+        }
     }
 
     /// A change was reported.
@@ -64,8 +83,11 @@ impl World {
     /// Forgets what is no longer shown, by the time of arrival.
     pub(crate) fn forget(&mut self, clock: Timestamp, settings: &CorrelateSettings) {
         let oldest = clock.minus(settings.alerts_window);
-        self.alerts
-            .retain(|_, known| known.what.firing || known.received >= oldest);
+        while let Some(&(received, id)) = self.resolved.first()
+            && received < oldest
+        {
+            self.forget_alert(id);
+        }
         let oldest = clock.minus(settings.changes_window);
         self.changes.retain(|_, known| known.received >= oldest);
         self.topology.age_out(clock.minus(settings.edge_lifetime));
@@ -87,7 +109,7 @@ impl World {
             settings.dependencies_max,
         );
         let mut changes: Vec<&Change> = self.changes.values().map(|known| &known.what).collect();
-        changes.sort_by_key(|change| (std::cmp::Reverse(change.at), change.id));
+        changes.sort_by_key(|change| (Reverse(change.at), change.id));
         changes.truncate(settings.changes_max);
         Situation {
             now,
@@ -108,14 +130,15 @@ impl World {
 
     /// The news, then the others, the latest first.
     fn shown_alerts(&self, news: &BTreeSet<AlertId>, most: usize) -> Vec<AlertView> {
-        let mut shown: Vec<&AlertView> = self.alerts.values().map(|known| &known.what).collect();
-        shown.sort_by_key(|view| {
-            let is_old = !news.contains(&view.id);
-            (is_old, std::cmp::Reverse(view.at), view.id)
-        });
-        shown.truncate(most);
+        let view = |id: &AlertId| self.alerts.get(id).map(|known| &known.what);
+        let mut shown: Vec<&AlertView> = news.iter().filter_map(view).collect();
+        shown.sort_by_key(|view| (Reverse(view.at), view.id));
+        let others = self.latest.iter().map(|(_, id)| id);
+        let others = others.filter(|id| !news.contains(id)).filter_map(view);
         shown
             .into_iter()
+            .chain(others)
+            .take(most)
             .cloned()
             .map(|mut view| {
                 lighten(&mut view.labels);
@@ -144,15 +167,75 @@ fn lighten(labels: &mut Labels) {
 
 /// Those that something last happened to, latest first.
 fn shown_incidents(incidents: &Incidents, most: usize) -> Vec<IncidentView> {
-    let mut shown: Vec<IncidentView> = incidents.iter().map(Incident::view).collect();
-    shown.sort_by_key(|view| (std::cmp::Reverse(view.last), view.id));
+    let mut shown: Vec<&Incident> = incidents.iter().collect();
+    shown.sort_by_key(|incident| (Reverse(incident.last), incident.id));
     shown.truncate(most);
-    shown
+    shown.into_iter().map(Incident::view).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use faultline_domain::alert::Outcome;
+    use faultline_domain::envelope::Position;
+    use faultline_domain::severity::Severity;
+
     use super::*;
+
+    fn record(number: u8, at: u64, firing: bool) -> TransitionRecord {
+        let at = Timestamp::from_secs(at);
+        TransitionRecord {
+            position: Position(1),
+            ordinal: 0,
+            received: at,
+            at,
+            outcome: Outcome::Fired,
+            source: None,
+            version: 1,
+            view: AlertView {
+                id: AlertId::derive([[number].as_slice()]),
+                episode: 1,
+                firing,
+                title: number.to_string(),
+                severity: Severity::Warning,
+                score: 1.0,
+                started: at,
+                at,
+                entities: Vec::new(),
+                labels: Labels::default(),
+                origin: "test".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn news_come_first_then_what_changed_last_and_what_is_long_over_goes() {
+        let mut world = World::default();
+        let alerts = [(1, 10, true), (2, 30, true), (3, 20, false), (4, 40, false)];
+        for (number, at, firing) in alerts {
+            world.alert(record(number, at, firing));
+        }
+        let shown = |world: &World, most| -> Vec<String> {
+            let news = BTreeSet::from([record(1, 0, true).view.id]);
+            let shown = world.shown_alerts(&news, most);
+            shown.into_iter().map(|view| view.title).collect()
+        };
+        assert_eq!(shown(&world, 9), ["1", "4", "2", "3"]);
+        assert_eq!(shown(&world, 2), ["1", "4"]);
+        // It changed again.
+        world.alert(record(3, 50, true));
+        assert_eq!(shown(&world, 9), ["1", "3", "4", "2"]);
+        let settings = CorrelateSettings {
+            alerts_window: Duration::from_secs(60),
+            ..CorrelateSettings::default()
+        };
+        world.forget(Timestamp::from_secs(100), &settings);
+        assert_eq!(shown(&world, 9), ["1", "3", "4", "2"]);
+        world.forget(Timestamp::from_secs(101), &settings);
+        assert_eq!(shown(&world, 9), ["1", "3", "2"]);
+        assert_eq!((world.latest.len(), world.resolved.len()), (3, 0));
+    }
 
     #[test]
     fn labels_that_do_not_fit_are_left_out() {
