@@ -49,6 +49,9 @@ pub struct ObserveStage {
     singly_to: Position,
     failures: BTreeMap<InstanceName, u32>,
     suspended: BTreeMap<InstanceName, Failure>,
+    /// The envelopes after a position, read while what came before them was
+    /// committed.
+    ahead: Option<(Position, Vec<Envelope>)>,
 }
 
 /// How a step ended.
@@ -81,6 +84,7 @@ impl ObserveStage {
             singly_to: Position::START,
             failures: BTreeMap::new(),
             suspended: BTreeMap::new(),
+            ahead: None,
         }
     }
 
@@ -125,11 +129,15 @@ impl ObserveStage {
             None => self.resume().await?,
         };
         let from = observer.reached.position;
-        let envelopes = self.read(from).await?;
+        let envelopes = match self.ahead.take() {
+            Some((after, envelopes)) if after == from && from >= self.singly_to => envelopes,
+            _ => self.read(from).await?,
+        };
         if envelopes.is_empty() {
             self.observer = Some(observer);
             return Ok(Progress::Idle);
         }
+        let is_full = self.is_full(&envelopes);
         let (mut observer, outcome) = blocking(move || {
             let watched = observer.watch(&envelopes);
             (observer, watched.map_err(|failures| (failures, envelopes)))
@@ -159,7 +167,24 @@ impl ObserveStage {
                 return Ok(Progress::More);
             }
         }
-        self.store.observe_commit(&self.scope, &commit).await?;
+        if is_full {
+            // There is likely more: it is read while the disk is waited for.
+            let after = observer.reached.position;
+            let (committed, ahead) = tokio::join!(
+                self.store.observe_commit(&self.scope, &commit),
+                self.store.envelope_list(
+                    &self.scope,
+                    after,
+                    self.settings.batch_envelopes_max,
+                    self.settings.batch_bytes_max,
+                ),
+            );
+            committed?;
+            // What cannot be read says so when it is read again.
+            self.ahead = ahead.ok().filter(|it| !it.is_empty()).map(|it| (after, it));
+        } else {
+            self.store.observe_commit(&self.scope, &commit).await?;
+        }
         self.letters.clear();
         self.count(&commit, &observer);
         self.observer = Some(observer);
@@ -192,6 +217,13 @@ impl ObserveStage {
             Err(failures) => self.note_failures(failures, &[]),
         }
         Ok(())
+    }
+
+    /// Whether a batch ended because of its limits.
+    fn is_full(&self, envelopes: &[Envelope]) -> bool {
+        let bytes: usize = envelopes.iter().map(|it| it.arrival.body.len()).sum();
+        envelopes.len() >= self.settings.batch_envelopes_max as usize
+            || bytes >= self.settings.batch_bytes_max
     }
 
     /// The next envelopes after a position. Borrows the stage mutably though it
