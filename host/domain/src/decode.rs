@@ -1,6 +1,8 @@
 //! Decoding: from envelopes to what they say. Implemented by the host for
 //! standard formats and by connectors for all others.
 
+use std::sync::Arc;
+
 use crate::envelope::Envelope;
 use crate::fault::Fault;
 use crate::signal::Signal;
@@ -11,8 +13,9 @@ use crate::telemetry::{LogLines, LogSource, Samples, SeriesDef, Span};
 pub struct Decoded {
     /// In the order in which they apply.
     pub signals: Vec<Signal>,
-    /// Named by `samples` through their index.
-    pub series: Vec<SeriesDef>,
+    /// Named by `samples` through their index. Shared, for a decoder that meets
+    /// the same ones in each payload.
+    pub series: Vec<Arc<SeriesDef>>,
     /// Measurements.
     pub samples: Samples,
     /// Named by `logs` through their index.

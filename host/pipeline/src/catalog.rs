@@ -5,6 +5,7 @@
 //! a replay gives the same ones.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
@@ -17,9 +18,9 @@ use faultline_store::{LogSourceRecord, SeriesRecord};
 pub(crate) struct Catalog {
     series: Numbered<SeriesDef>,
     sources: Numbered<LogSource>,
-    /// For the sum and the count of one thing: each other, and the series of
-    /// their quotient.
-    means: HashMap<u32, Mean>,
+    /// By number: for the sum and the count of one thing each other, and the
+    /// series of their quotient.
+    means: Vec<Option<Mean>>,
     /// The sum and the count of each thing, as far as they have come.
     halves: HashMap<Half, (Option<u32>, Option<u32>)>,
     new_series: Vec<SeriesRecord>,
@@ -61,14 +62,14 @@ impl Catalog {
     /// are too many.
     pub(crate) fn series(
         &mut self,
-        def: &SeriesDef,
+        def: &Arc<SeriesDef>,
         position: Position,
         series_max: usize,
     ) -> Option<u32> {
-        if let Some(id) = self.series.find(def) {
+        if let Some(id) = self.series.find_shared(def) {
             return Some(id);
         }
-        let id = self.add(def.clone(), position, series_max)?;
+        let id = self.add(Arc::clone(def), position, series_max)?;
         self.look_for_mean(id, position, series_max);
         Some(id)
     }
@@ -87,7 +88,7 @@ impl Catalog {
         if self.sources.len() >= sources_max {
             return None;
         }
-        let id = self.sources.add(source.clone())?;
+        let id = self.sources.add(Arc::new(source.clone()))?;
         self.new_sources.push(LogSourceRecord {
             id,
             source: source.clone(),
@@ -108,7 +109,7 @@ impl Catalog {
 
     /// The mean that a counter is a part of.
     pub(crate) fn mean_of(&self, id: u32) -> Option<Mean> {
-        self.means.get(&id).copied()
+        self.means.get(id as usize).copied().flatten()
     }
 
     /// How many series there are.
@@ -124,14 +125,14 @@ impl Catalog {
         )
     }
 
-    fn add(&mut self, def: SeriesDef, position: Position, series_max: usize) -> Option<u32> {
+    fn add(&mut self, def: Arc<SeriesDef>, position: Position, series_max: usize) -> Option<u32> {
         if self.series.len() >= series_max {
             return None;
         }
-        let id = self.series.add(def.clone())?;
+        let id = self.series.add(Arc::clone(&def))?;
         self.new_series.push(SeriesRecord {
             id,
-            def,
+            def: SeriesDef::clone(&def),
             first: position,
         });
         Some(id)
@@ -140,7 +141,7 @@ impl Catalog {
     fn look_for_mean(&mut self, id: u32, position: Position, series_max: usize) {
         if let Some((sum, count)) = self.summands(id)
             && let Some(def) = self.mean_def(sum)
-            && let Some(series) = self.add(def, position, series_max)
+            && let Some(series) = self.add(Arc::new(def), position, series_max)
         {
             self.pair(Mean { sum, count, series });
         }
@@ -174,40 +175,74 @@ impl Catalog {
     }
 
     fn pair(&mut self, mean: Mean) {
-        self.means.insert(mean.sum, mean);
-        self.means.insert(mean.count, mean);
+        let most = mean.sum.max(mean.count) as usize;
+        if self.means.len() <= most {
+            self.means.resize(most + 1, None);
+        }
+        self.means[mean.sum as usize] = Some(mean);
+        self.means[mean.count as usize] = Some(mean);
     }
 }
 
 /// Things with the numbers 0, 1, 2, …
 #[derive(Debug)]
 struct Numbered<T> {
-    things: Vec<T>,
-    numbers: HashMap<T, u32>,
+    things: Vec<Arc<T>>,
+    numbers: HashMap<Arc<T>, u32>,
+    /// The numbers of things that somebody else holds too, by where they lie in
+    /// memory. They are held here as well, so that nothing else comes to lie
+    /// there.
+    places: HashMap<usize, (Arc<T>, u32)>,
 }
+
+/// Places are forgotten when there are more than so many for each thing: those
+/// who held what lies there have let go of it, and made it anew.
+const PLACES_PER_THING: usize = 2;
+/// But not while there are only a few.
+const PLACES_MIN: usize = 1_024;
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
         Self {
             things: Vec::new(),
             numbers: HashMap::new(),
+            places: HashMap::new(),
         }
     }
 }
 
-impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
+impl<T: Eq + std::hash::Hash> Numbered<T> {
     /// Recorded numbers have no gaps; one that is not the next is ignored.
     fn restore(&mut self, id: u32, thing: T) {
         if id as usize == self.things.len() {
-            let _ = self.add(thing);
+            let _ = self.add(Arc::new(thing));
         }
     }
 
-    fn add(&mut self, thing: T) -> Option<u32> {
+    fn add(&mut self, thing: Arc<T>) -> Option<u32> {
         let id = u32::try_from(self.things.len()).ok()?;
-        self.things.push(thing.clone());
+        self.things.push(Arc::clone(&thing));
         self.numbers.insert(thing, id);
         Some(id)
+    }
+
+    /// As [`Numbered::find`]. Decoders that remember what they have met give the
+    /// same object again, which is found without looking at what is in it.
+    fn find_shared(&mut self, thing: &Arc<T>) -> Option<u32> {
+        let place = Arc::as_ptr(thing).addr();
+        if let Some((_, number)) = self.places.get(&place) {
+            return Some(*number);
+        }
+        let number = self.find(thing)?;
+        // What nobody else holds is not met again.
+        if Arc::strong_count(thing) > 1 {
+            let most = PLACES_MIN.max(self.things.len() * PLACES_PER_THING);
+            if self.places.len() >= most {
+                self.places.clear();
+            }
+            self.places.insert(place, (Arc::clone(thing), number));
+        }
+        Some(number)
     }
 
     fn find(&self, thing: &T) -> Option<u32> {
@@ -215,7 +250,7 @@ impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
     }
 
     fn get(&self, id: u32) -> Option<&T> {
-        self.things.get(id as usize)
+        self.things.get(id as usize).map(Arc::as_ref)
     }
 
     fn len(&self) -> usize {
@@ -270,8 +305,8 @@ fn half(def: &SeriesDef) -> Option<(Half, Role)> {
 mod tests {
     use super::*;
 
-    fn counter(name: &str, unit: &str) -> SeriesDef {
-        SeriesDef {
+    fn counter(name: &str, unit: &str) -> Arc<SeriesDef> {
+        Arc::new(SeriesDef {
             key: SeriesKey {
                 name: name.to_owned(),
                 unit: unit.to_owned(),
@@ -279,7 +314,7 @@ mod tests {
                 attributes: Labels::default(),
             },
             reading: Reading::Counter,
-        }
+        })
     }
 
     #[test]
@@ -292,6 +327,26 @@ mod tests {
         assert_eq!(catalog.series(&counter("a", ""), position, 2), Some(0));
         assert_eq!(catalog.take_new().0.len(), 2);
         assert_eq!(catalog.take_new().0.len(), 0);
+    }
+
+    #[test]
+    fn the_same_object_has_the_number_of_its_contents() {
+        let mut catalog = Catalog::default();
+        let (first, again) = (counter("a", ""), counter("a", ""));
+        let kept = Arc::clone(&again);
+        for def in [&first, &again, &kept, &again] {
+            assert_eq!(catalog.series(def, Position(1), 1), Some(0));
+        }
+        // What lies where something lay before is found by what is in it.
+        for number in 0..2 * PLACES_MIN {
+            let other = counter(&format!("b{number}"), "");
+            let held = Arc::clone(&other);
+            assert_eq!(catalog.series(&held, Position(1), 1), None);
+            let same = counter("a", "");
+            let held = Arc::clone(&same);
+            assert_eq!(catalog.series(&held, Position(1), 1), Some(0));
+        }
+        assert!(catalog.series.places.len() <= PLACES_MIN);
     }
 
     #[test]

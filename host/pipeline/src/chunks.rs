@@ -5,7 +5,6 @@
 //! longer, the next time. What is lost in a crash comes again from the journal;
 //! readers drop what then stands twice.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faultline_domain::time::Timestamp;
@@ -17,10 +16,10 @@ const CHUNK_SAMPLES_MAX: usize = 120;
 /// A chunk that spans this much is full.
 const CHUNK_SPAN_MAX: Duration = Duration::from_secs(4 * 3_600);
 
-/// Open chunks by series.
+/// Open chunks by series, whose numbers have no gaps.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
-    open: BTreeMap<u32, Open>,
+    open: Vec<Open>,
     full: Vec<Chunk>,
 }
 
@@ -34,10 +33,15 @@ struct Open {
 impl Chunks {
     /// Adds a sample; later than those before it of the same series.
     pub(crate) fn push(&mut self, series: u32, time: Timestamp, value: f64) {
-        let open = self.open.entry(series).or_insert_with(|| Open {
-            chunk: empty(series),
-            dirty: false,
-        });
+        let index = series as usize;
+        if self.open.len() <= index {
+            let first = u32::try_from(self.open.len()).unwrap_or(series);
+            self.open.extend((first..=series).map(|series| Open {
+                chunk: empty(series),
+                dirty: false,
+            }));
+        }
+        let open = &mut self.open[index];
         open.chunk.times.push(time);
         open.chunk.values.push(value);
         open.dirty = true;
@@ -61,7 +65,7 @@ impl Chunks {
     /// The open chunks that have grown since they were last written.
     pub(crate) fn copy_open(&mut self) -> Vec<Chunk> {
         self.open
-            .values_mut()
+            .iter_mut()
             .filter(|open| open.dirty)
             .map(|open| {
                 open.dirty = false;

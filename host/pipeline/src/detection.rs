@@ -9,6 +9,7 @@ use faultline_domain::plugin::{CallError, Detector, DetectorFactory, Failure, In
 use serde::{Deserialize, Serialize};
 
 use crate::feed::{Call, Feed};
+use crate::numbers::Numbers;
 
 /// A shard of one detector.
 pub(crate) struct Shard {
@@ -24,8 +25,8 @@ pub(crate) struct Shard {
 /// What a shard has been told about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Introduced {
-    series: BTreeSet<u32>,
-    sources: BTreeSet<u32>,
+    series: Numbers,
+    sources: Numbers,
 }
 
 /// A shard as it is saved: what the detector says, and what it was told.

@@ -20,6 +20,7 @@ mod derive;
 mod detection;
 mod event_clock;
 mod feed;
+mod numbers;
 mod observe;
 mod observer;
 mod plugins;

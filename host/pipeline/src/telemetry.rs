@@ -3,6 +3,7 @@
 //! Everything here is state that could be computed anew from the journal; it
 //! is saved now and then so that little has to be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_domain::decode::Decoded;
@@ -138,7 +139,7 @@ impl Telemetry {
         };
         let derived = self.memory.windows.close(watermark, settings.span_window);
         for sample in derived {
-            if let Some(id) = self.number(&sample.def, passage) {
+            if let Some(id) = self.number(&Arc::new(sample.def), passage) {
                 self.take_sample(
                     id,
                     Reading::Gauge,
@@ -303,7 +304,7 @@ impl Telemetry {
         found.dependencies
     }
 
-    fn number(&mut self, def: &SeriesDef, passage: &Passage<'_>) -> Option<u32> {
+    fn number(&mut self, def: &Arc<SeriesDef>, passage: &Passage<'_>) -> Option<u32> {
         let position = passage.envelope.position;
         let most = passage.settings.series_max;
         self.catalog.series(def, position, most)

@@ -16,7 +16,7 @@ mod series_cache;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use faultline_domain::conventions;
 use faultline_domain::decode::{Decoded, Decoder, Note};
@@ -282,7 +282,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             .filter(|(label, _)| *label != NAME)
             .copied()
             .collect();
-        Ok(Definition::Series(SeriesDef {
+        let series = SeriesDef {
             reading: prometheus::reading(name, self.stated_kind(name)),
             key: SeriesKey {
                 name: name.to_owned(),
@@ -290,7 +290,8 @@ impl<'a, 'c> Reader<'a, 'c> {
                 entity: conventions::primary_entity(&attributes),
                 attributes,
             },
-        }))
+        };
+        Ok(Definition::Series(Arc::new(series)))
     }
 
     /// Fills `labels`, sorted.
@@ -342,7 +343,7 @@ enum Kind<'a> {
 /// What is made of the labels of a series.
 #[derive(Clone)]
 enum Definition {
-    Series(SeriesDef),
+    Series(Arc<SeriesDef>),
     Bucket,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use faultline_domain::decode::{Decoded, Note};
 use faultline_domain::telemetry::SeriesDef;
@@ -79,7 +80,7 @@ impl<'a> SeriesTable<'a> {
     pub(crate) fn add(
         &mut self,
         unmet: Unmet<'a>,
-        series: SeriesDef,
+        series: Arc<SeriesDef>,
         decoded: &mut Decoded,
     ) -> Result<Verdict, Unreadable> {
         self.count_labels(series.key.attributes.iter())?;

@@ -2,6 +2,7 @@
 //! when it is lost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use faultline_domain::decode::{Decoded, Decoder};
 use faultline_domain::entity::Entity;
@@ -111,7 +112,7 @@ fn decode(payload: Payload) -> Result<Decoded, Fault> {
         let is_counter = ["_total", "_sum", "_count"]
             .iter()
             .any(|end| name.ends_with(end));
-        decoded.series.push(SeriesDef {
+        let series = SeriesDef {
             key: SeriesKey {
                 name,
                 unit: String::new(),
@@ -123,7 +124,8 @@ fn decode(payload: Payload) -> Result<Decoded, Fault> {
             } else {
                 Reading::Gauge
             },
-        });
+        };
+        decoded.series.push(Arc::new(series));
         decoded
             .samples
             .push(index, Timestamp::from_secs(time), value);

@@ -1,6 +1,7 @@
 //! What connectors are given, and what they answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use faultline_domain::decode::Decoded;
 use faultline_domain::envelope::Envelope;
@@ -131,7 +132,7 @@ fn take_series(raw: Vec<wit::Series>, decoded: &mut Decoded) -> HashMap<u32, u32
     let mut places = HashMap::with_capacity(raw.len());
     for (place, series) in (0..).zip(raw) {
         places.insert(series.id, place);
-        decoded.series.push(SeriesDef {
+        let series = SeriesDef {
             key: SeriesKey {
                 name: text(series.name),
                 unit: text(series.unit),
@@ -139,7 +140,8 @@ fn take_series(raw: Vec<wit::Series>, decoded: &mut Decoded) -> HashMap<u32, u32
                 attributes: labels(series.attributes),
             },
             reading: Reading::Gauge,
-        });
+        };
+        decoded.series.push(Arc::new(series));
     }
     places
 }

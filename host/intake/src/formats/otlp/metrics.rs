@@ -18,6 +18,7 @@
 
 use std::borrow::Cow;
 use std::hash::RandomState;
+use std::sync::Arc;
 
 use faultline_domain::conventions;
 use faultline_domain::decode::{Decoded, Note};
@@ -176,7 +177,8 @@ impl Reader {
                 let bytes = Cow::Owned(bytes.to_vec());
                 let definition = series.definition(part, self.limits)?;
                 let unmet = Unmet { hash, bytes };
-                self.table.add(unmet, definition, &mut self.decoded)?
+                self.table
+                    .add(unmet, Arc::new(definition), &mut self.decoded)?
             }
         };
         if let Verdict::Known(series) = verdict {
