@@ -10,49 +10,63 @@ use crate::limiter::Hit;
 
 /// Meters one call.
 ///
-/// Time on a processor counts while the guest runs, not while a host function
-/// works or waits for it. It is the thread's own, so that a busy machine does
-/// not make guests look slow.
+/// Time on a processor counts while the guest runs and while values go in and
+/// out, not while a host function works or waits for it. It is the thread's own,
+/// so that a busy machine does not make guests look slow. Asking the system for
+/// it takes longer than many a crossing of the boundary, of which there is one
+/// for each text that goes in: so it is asked when a call begins and ends, and
+/// around host functions.
 #[derive(Debug)]
 pub(crate) struct Meter {
     cpu_max: Duration,
     wall_max: Duration,
     began: Instant,
     cpu_before: Duration,
-    /// The thread's time when the guest last began to run; none while it does
-    /// not.
+    /// The thread's time when the guest last began to run; none while a host
+    /// function does.
     running_since: Option<Duration>,
+    /// A host function has called back, to make room for its answer.
+    called_back: bool,
 }
 
 impl Meter {
+    /// A meter of a call that begins now.
     pub(crate) fn new(cpu_max: Duration, wall_max: Duration) -> Self {
         Self {
             cpu_max,
             wall_max,
             began: Instant::now(),
             cpu_before: Duration::ZERO,
-            running_since: None,
+            running_since: Some(thread_time()),
+            called_back: false,
         }
     }
 
     /// A new call begins.
     pub(crate) fn begin(&mut self) {
-        self.began = Instant::now();
-        self.cpu_before = Duration::ZERO;
-        self.running_since = None;
+        *self = Self::new(self.cpu_max, self.wall_max);
     }
 
-    /// The guest begins or stops to run.
+    /// The guest is entered or left, by the host or by itself.
     pub(crate) fn hook(&mut self, hook: CallHook) {
         match hook {
-            CallHook::CallingWasm | CallHook::ReturningFromHost => {
+            CallHook::CallingHost => self.stop(),
+            CallHook::ReturningFromHost => self.running_since = Some(thread_time()),
+            CallHook::CallingWasm if self.running_since.is_none() => {
                 self.running_since = Some(thread_time());
+                self.called_back = true;
             }
-            CallHook::ReturningFromWasm | CallHook::CallingHost => {
-                if let Some(since) = self.running_since.take() {
-                    self.cpu_before += thread_time().saturating_sub(since);
-                }
+            CallHook::ReturningFromWasm if self.called_back => {
+                self.stop();
+                self.called_back = false;
             }
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(since) = self.running_since.take() {
+            self.cpu_before += thread_time().saturating_sub(since);
         }
     }
 
