@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::interval::Interval;
 use crate::recent::{Means, Recent};
 use crate::season::{Period, Season};
-use crate::usual::{Deviations, Judgement, Usual, log_variation};
+use crate::usual::{Deviations, Usual, log_variation};
 use crate::view::{Sight, VIEWS, View, Watch};
 
 /// What the tails remember: so long, but within these numbers of rows.
@@ -149,14 +149,14 @@ impl Model {
         self.advance(time, value);
         let quantities = self.quantities(time, value, floors);
         let outside = watch.is_some_and(|watch| quantities.is_outside(watch));
-        let judgement =
-            self.usual
-                .judge(&quantities.deviations, quantities.scale, self.memory_rows);
+        let judgement = self.usual.judge(&quantities.deviations, quantities.scale);
         let rarity = self.rarity(judgement.decades);
         let sight = judgement
             .view
             .filter(|_| rarity > 0.0)
-            .map(|(view, surprise)| self.sight(&judgement, view, surprise, &quantities));
+            .map(|(view, surprise)| self.sight(view, surprise, &quantities));
+        self.usual
+            .learn(&judgement, quantities.scale, self.memory_rows);
 
         let floor = quantities.scale.floor;
         let (reach, season_reach) = self.usual.reaches(floor);
@@ -294,17 +294,11 @@ impl Model {
         (decades - rough_log10(rows)).max(0.0)
     }
 
-    fn sight(
-        &self,
-        judgement: &Judgement,
-        view: View,
-        surprise: f64,
-        quantities: &Quantities,
-    ) -> (Sight, Watch) {
+    fn sight(&self, view: View, surprise: f64, quantities: &Quantities) -> (Sight, Watch) {
         let deviation = quantities.deviations[view as usize].unwrap_or(0.0);
         let seen = quantities.seen_by(view);
-        let watch = judgement.watch(view, seen - deviation);
-        let sight = judgement.sight(view, seen, deviation, surprise);
+        let watch = self.usual.watch(view, seen - deviation);
+        let sight = self.usual.sight(view, seen, deviation, surprise);
         let sight = match view {
             View::Variation => Sight {
                 seen: rough_exp2(sight.seen),

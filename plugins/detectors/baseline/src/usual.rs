@@ -71,16 +71,16 @@ pub(crate) struct Judgement {
     /// The view to tell people about, and its surprise: the view that is
     /// surprised most, or one that looks at rows and is nearly as much.
     pub(crate) view: Option<(View, f64)>,
-    /// How far each view strayed before this row: a band that had learned from
-    /// the row would be one that the row is in.
-    before: [Gauge; VIEWS],
+    /// The combined surprise.
+    combined: f64,
 }
 
-impl Judgement {
+impl Usual {
     /// What a view saw in a row of these deviations. `seen` is in the unit of
-    /// its deviations.
+    /// its deviations. To be asked before the row is learned from: a band that
+    /// had learned from the row would be one that the row is in.
     pub(crate) fn sight(&self, view: View, seen: f64, deviation: f64, surprise: f64) -> Sight {
-        let gauge = &self.before[view as usize];
+        let gauge = self.gauge(view);
         let expected = seen - deviation;
         Sight {
             view,
@@ -93,11 +93,11 @@ impl Judgement {
         }
     }
 
-    /// The band that a view held for normal. Where it is about rows and
-    /// what was just before, it is wide enough for the ways in which the series
-    /// has been seen to wander.
+    /// The band that a view holds for normal, to be asked likewise. Where it is
+    /// about rows and what was just before, it is wide enough for the ways in
+    /// which the series has been seen to wander.
     pub(crate) fn watch(&self, view: View, expected: f64) -> Watch {
-        let limit = |view: View, side: Side| self.before[view as usize].limit(side);
+        let limit = |view: View, side: Side| self.gauge(view).limit(side);
         let widest = |side: Side| match view {
             View::Jump | View::Shift => limit(view, side)
                 .max(limit(View::Shift, side))
@@ -111,9 +111,7 @@ impl Judgement {
             above: widest(Side::Above),
         }
     }
-}
 
-impl Usual {
     /// Nothing known.
     pub(crate) fn new() -> Self {
         Self {
@@ -192,21 +190,14 @@ impl Usual {
         self.slow.miss(rows, SLOW_ROWS);
     }
 
-    /// Judges a row by its deviations, and learns how far it strays.
-    pub(crate) fn judge(
-        &mut self,
-        deviations: &Deviations,
-        scale: Scale,
-        memory_rows: u32,
-    ) -> Judgement {
-        let before = *self.tails.gauges();
+    /// Judges a row by its deviations; [`Usual::learn`] comes next.
+    pub(crate) fn judge(&mut self, deviations: &Deviations, scale: Scale) -> Judgement {
         let mut squares = 0.0;
         let mut most = 0.0;
         let mut told = None;
-        self.tails.observe(
+        self.tails.judge(
             deviations,
             |index| View::ALL[index].scale(scale),
-            memory_rows,
             |index, surprise| {
                 let view = View::ALL[index];
                 squares += surprise * surprise;
@@ -230,13 +221,18 @@ impl Usual {
             FULL_VIEWS
         };
         let combined: f64 = (squares * FULL_VIEWS / views).sqrt();
-        let decades = self.rarity.decades(combined);
-        self.rarity.learn(combined, memory_rows);
         Judgement {
-            decades,
+            decades: self.rarity.decades(combined),
             view: told,
-            before,
+            combined,
         }
+    }
+
+    /// Learns how far the row that was judged strays.
+    pub(crate) fn learn(&mut self, judgement: &Judgement, scale: Scale, memory_rows: u32) {
+        self.tails
+            .learn(|index| View::ALL[index].scale(scale), memory_rows);
+        self.rarity.learn(judgement.combined, memory_rows);
     }
 
     /// How far a row may pull the levels of recent rows, and the profile.

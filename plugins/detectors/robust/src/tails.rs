@@ -57,22 +57,27 @@ impl<const N: usize> Tails<N> {
         &self.gauges[quantity]
     }
 
-    /// What judges each of them.
-    pub fn gauges(&self) -> &[Gauge; N] {
-        &self.gauges
-    }
-
-    /// Judges a row by the deviations that it has, then learns from them:
-    /// `surprised` is called with each quantity's index and surprise, if that
-    /// is above 0. Deviations within their scale's floor count as none.
-    ///
-    /// `memory_rows` is how many rows are remembered, at most 32,000: past
-    /// twice as many, all counts are halved.
+    /// Judges a row, then learns from it: [`Tails::judge`] and [`Tails::learn`]
+    /// in one.
     pub fn observe(
         &mut self,
         deviations: &[Option<f64>; N],
         scale: impl Fn(usize) -> Scale,
         memory_rows: u32,
+        surprised: impl FnMut(usize, f64),
+    ) {
+        self.judge(deviations, &scale, surprised);
+        self.learn(scale, memory_rows);
+    }
+
+    /// Judges a row by the deviations that it has: `surprised` is called with
+    /// each quantity's index and surprise, if that is above 0. Deviations within
+    /// their scale's floor count as none. [`Tails::learn`] must be called before
+    /// the next row; until then gauges show what the row was judged by.
+    pub fn judge(
+        &mut self,
+        deviations: &[Option<f64>; N],
+        scale: impl Fn(usize) -> Scale,
         mut surprised: impl FnMut(usize, f64),
     ) {
         let mut in_tail = false;
@@ -92,7 +97,13 @@ impl<const N: usize> Tails<N> {
         self.waiting[place] = row;
         self.waiting_rows += 1;
         self.unfitted += if in_tail { TAIL_FIT_WEIGHT } else { 1 };
+    }
 
+    /// Learns from the row that was judged last.
+    ///
+    /// `memory_rows` is how many rows are remembered, at most 32,000: past
+    /// twice as many, all counts are halved.
+    pub fn learn(&mut self, scale: impl Fn(usize) -> Scale, memory_rows: u32) {
         let known = self.gauges.first().map_or(0, Gauge::rows);
         let due = self.unfitted >= fit_due(known);
         if due || usize::from(self.waiting_rows) >= WAITING_ROWS_MAX {
