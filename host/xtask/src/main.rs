@@ -5,6 +5,7 @@ mod bench;
 mod bundles;
 mod demo;
 mod dependencies;
+mod fuzz;
 mod http;
 mod install;
 mod installation;
@@ -33,6 +34,7 @@ enum Task {
     Demo(demo::Args),
     Record(record::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> Result<()> {
@@ -42,5 +44,6 @@ fn main() -> Result<()> {
         Task::Demo(args) => demo::run(&args),
         Task::Record(args) => record::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     }
 }
