@@ -6,8 +6,8 @@
 //! asynchronous; time and ids come in with the data, so that the same journal
 //! always gives the same history.
 //!
-//! In reading order: what comes in ([`envelope`], [`decode`], [`signal`],
-//! [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
+//! In reading order: what comes in ([`envelope`], [`poll`], [`decode`],
+//! [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
 //! what it adds up to ([`situation`], [`proposal`], [`incident`],
 //! [`incidents`]), and who may do what ([`plugin`], [`grant`], [`access`],
 //! [`audit`]).
@@ -30,6 +30,7 @@ pub mod incident;
 pub mod incidents;
 pub mod labels;
 pub mod plugin;
+pub mod poll;
 pub mod proposal;
 pub mod severity;
 pub mod signal;

@@ -83,6 +83,10 @@ pub enum Limit {
     Kv,
     /// Bytes of saved state.
     State,
+    /// Bytes of a poller's cursor.
+    Cursor,
+    /// Envelopes of a page that a poller fetched.
+    Page,
 }
 
 impl Limit {
@@ -100,6 +104,8 @@ impl Limit {
             Limit::Log => "limit.log",
             Limit::Kv => "limit.kv",
             Limit::State => "limit.state",
+            Limit::Cursor => "limit.cursor",
+            Limit::Page => "limit.page",
         }
     }
 }

@@ -4,6 +4,7 @@ use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::id::{ScopeName, SourceName};
 use faultline_domain::time::Timestamp;
 use futures_util::TryStreamExt as _;
+use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::error::StoreError;
@@ -57,71 +58,10 @@ impl Store {
         scope: &ScopeName,
         arrivals: Vec<Arrival>,
     ) -> Result<Appended, StoreError> {
-        let count = signed(arrivals.len() as u64);
         let mut transaction = self.journal.write().await?;
-        // Updating the head first makes other writers wait their turn.
-        let (last, mut received): (i64, i64) = sqlx::query_as(
-            "insert into journal_head (scope, position, received) values ($1, $2, 0) \
-             on conflict (scope) do update set position = journal_head.position + $2 \
-             returning position, received",
-        )
-        .bind(scope.as_str())
-        .bind(count)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let first = last - count + 1;
-        let rows: Vec<Row> = arrivals
-            .into_iter()
-            .zip(first..)
-            .map(|(mut arrival, position)| {
-                received = received.max(arrival.received.as_i64());
-                let body_bytes = signed(arrival.body.len() as u64);
-                let (encoding, body) = compress(std::mem::take(&mut arrival.body));
-                Row {
-                    position,
-                    arrival,
-                    received,
-                    encoding,
-                    body,
-                    body_bytes,
-                }
-            })
-            .collect();
-        insert_rows(
-            &mut transaction,
-            "insert into envelope (scope, position, source, format, content_type, headers, \
-             encoding, body, body_bytes, received) values",
-            10,
-            "",
-            &rows,
-            |query, row| {
-                query
-                    .bind(scope.as_str())
-                    .bind(row.position)
-                    .bind(row.arrival.source.as_str())
-                    .bind(row.arrival.format.to_string())
-                    .bind(&row.arrival.content_type)
-                    .bind(json(&row.arrival.headers))
-                    .bind(row.encoding)
-                    .bind(row.body.as_slice())
-                    .bind(row.body_bytes)
-                    .bind(row.received)
-            },
-        )
-        .await?;
-        sqlx::query("update journal_head set received = $2 where scope = $1")
-            .bind(scope.as_str())
-            .bind(received)
-            .execute(&mut *transaction)
-            .await?;
+        let appended = append(&mut transaction, scope, arrivals).await?;
         transaction.commit().await?;
-        Ok(Appended {
-            first: Position::from_i64(first),
-            head: JournalHead {
-                position: Position::from_i64(last),
-                received: Timestamp::from_i64(received),
-            },
-        })
+        Ok(appended)
     }
 
     /// The end of the journal.
@@ -188,6 +128,77 @@ impl Store {
         let found = self.envelope_list(scope, before, 1, usize::MAX).await?;
         Ok(found.into_iter().find(|found| found.position == position))
     }
+}
+
+/// Appends envelopes in this order, within a transaction of the journal.
+pub(crate) async fn append(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    arrivals: Vec<Arrival>,
+) -> Result<Appended, StoreError> {
+    let count = signed(arrivals.len() as u64);
+    // Updating the head first makes other writers wait their turn.
+    let (last, mut received): (i64, i64) = sqlx::query_as(
+        "insert into journal_head (scope, position, received) values ($1, $2, 0) \
+         on conflict (scope) do update set position = journal_head.position + $2 \
+         returning position, received",
+    )
+    .bind(scope.as_str())
+    .bind(count)
+    .fetch_one(&mut **transaction)
+    .await?;
+    let first = last - count + 1;
+    let rows: Vec<Row> = arrivals
+        .into_iter()
+        .zip(first..)
+        .map(|(mut arrival, position)| {
+            received = received.max(arrival.received.as_i64());
+            let body_bytes = signed(arrival.body.len() as u64);
+            let (encoding, body) = compress(std::mem::take(&mut arrival.body));
+            Row {
+                position,
+                arrival,
+                received,
+                encoding,
+                body,
+                body_bytes,
+            }
+        })
+        .collect();
+    insert_rows(
+        transaction,
+        "insert into envelope (scope, position, source, format, content_type, headers, \
+         encoding, body, body_bytes, received) values",
+        10,
+        "",
+        &rows,
+        |query, row| {
+            query
+                .bind(scope.as_str())
+                .bind(row.position)
+                .bind(row.arrival.source.as_str())
+                .bind(row.arrival.format.to_string())
+                .bind(&row.arrival.content_type)
+                .bind(json(&row.arrival.headers))
+                .bind(row.encoding)
+                .bind(row.body.as_slice())
+                .bind(row.body_bytes)
+                .bind(row.received)
+        },
+    )
+    .await?;
+    sqlx::query("update journal_head set received = $2 where scope = $1")
+        .bind(scope.as_str())
+        .bind(received)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(Appended {
+        first: Position::from_i64(first),
+        head: JournalHead {
+            position: Position::from_i64(last),
+            received: Timestamp::from_i64(received),
+        },
+    })
 }
 
 #[derive(sqlx::FromRow)]

@@ -4,6 +4,7 @@ mod audit;
 mod journal;
 mod kv;
 mod people;
+mod polls;
 mod reading;
 mod stages;
 
