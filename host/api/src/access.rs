@@ -83,6 +83,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("instance_enable", OPERATOR),
     ("instance_disable", OPERATOR),
     ("instance_upgrade", OPERATOR),
+    ("instance_poll", OPERATOR),
     ("grant_list", VIEWER),
     ("grant_fetch", VIEWER),
     ("grant_put", ADMIN),

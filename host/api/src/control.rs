@@ -40,6 +40,12 @@ pub trait Control: Send + Sync {
     /// Gives everything that speaks against it, a sentence each.
     fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>>;
 
+    /// Asks a poller at once, from the start or from where it is, and waits for
+    /// its answer, page or fault. What came of it is where it stands then.
+    ///
+    /// Gives why it was not asked.
+    fn poll(&self, instance: InstanceName, from_start: bool) -> Answer<'_, Result<(), String>>;
+
     /// How far the stages have come, in the order in which data passes them.
     fn stages(&self) -> Answer<'_, Vec<StageStatus>>;
 

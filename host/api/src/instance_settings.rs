@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use faultline_domain::plugin::{Kind, Limits};
+use faultline_domain::poll;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,6 +31,11 @@ pub struct InstanceSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 80, example = "prometheus")]
     pub family: Option<String>,
+    /// Of a connector that polls: how many seconds lie between two polls. Left
+    /// out: 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
+    pub poll_interval: Option<u64>,
     /// Of a detector or correlator: those with lower numbers have their say
     /// first; those with the same, in the order of their names.
     #[schema(minimum = 0, maximum = 65_535)]
@@ -108,6 +114,12 @@ impl InstanceSettings {
         self.resolve_timeout.map(Duration::from_secs)
     }
 
+    /// How often a connector that polls is asked.
+    pub fn poll_interval(&self) -> Duration {
+        self.poll_interval
+            .map_or(poll::INTERVAL_DEFAULT, Duration::from_secs)
+    }
+
     /// Everything about them that cannot be, for a component of this kind.
     pub(crate) fn check(&self, kind: Kind) -> Vec<FieldProblem> {
         let mut problems = Vec::new();
@@ -121,6 +133,7 @@ impl InstanceSettings {
         for (field, is_set) in [
             ("resolve_timeout", self.resolve_timeout.is_some()),
             ("family", self.family.is_some()),
+            ("poll_interval", self.poll_interval.is_some()),
         ] {
             if is_set && kind != Kind::Connector {
                 note(field, format!("is for connectors; this is a {kind}"));
@@ -132,6 +145,14 @@ impl InstanceSettings {
         {
             let detail = format!("must be 1 to {RESOLVE_TIMEOUT_SECONDS_MAX} seconds");
             note("resolve_timeout", detail);
+        }
+        let bounds = poll::INTERVAL_MIN..=poll::INTERVAL_MAX;
+        if self.poll_interval.is_some() && !bounds.contains(&self.poll_interval()) {
+            let (least, most) = (bounds.start().as_secs(), bounds.end().as_secs());
+            note(
+                "poll_interval",
+                format!("must be {least} to {most} seconds"),
+            );
         }
         if let Some(family) = &self.family
             && (family.trim().is_empty() || family.chars().count() > FAMILY_CHARS_MAX)
@@ -217,6 +238,15 @@ mod tests {
         assert!(settings.check(Kind::Connector).is_empty());
         let problems = settings.check(Kind::Detector);
         assert_eq!(problems[0].field, "settings.resolve_timeout");
+        for (seconds, is_good) in [(0, false), (1, true), (86_400, true), (86_401, false)] {
+            let polling = InstanceSettings {
+                poll_interval: Some(seconds),
+                ..InstanceSettings::default()
+            };
+            let problems = polling.check(Kind::Connector);
+            assert_eq!(problems.is_empty(), is_good, "{seconds}: {problems:?}");
+            assert!(!polling.check(Kind::Correlator).is_empty());
+        }
         assert_eq!(
             InstanceSettings::parse(&settings.to_text()).expect("reads back"),
             settings

@@ -14,7 +14,7 @@ use crate::control::{Candidate, InstanceState, InstanceStatus};
 use crate::instance_settings::InstanceSettings;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::views::{Capability, FieldProblem, Grant, Instance, InstanceSummary, Place};
+use crate::views::{Capability, FieldProblem, Grant, Instance, InstanceSummary, Place, Poll};
 
 /// The instance of this name.
 pub(crate) async fn find(shared: &Shared, name: &str) -> Result<InstanceRecord, Problem> {
@@ -188,6 +188,8 @@ pub(crate) async fn view(shared: &Shared, record: &InstanceRecord) -> Result<Ins
         .map(|grant| (grant.capability.clone(), grant))
         .collect();
     let settings = InstanceSettings::parse(&record.settings).unwrap_or_default();
+    let polled = shared.journal.poll_fetch(&record.name).await?;
+    let poll = (polled.version > 0).then(|| Poll::of(polled.state, &settings, shared.now()));
     let ceiling = shared.limits_ceiling;
     let limits = component.as_ref().map(|component| {
         let asked = component.limits.resolve(ceiling);
@@ -207,5 +209,6 @@ pub(crate) async fn view(shared: &Shared, record: &InstanceRecord) -> Result<Ins
         settings,
         limits,
         capabilities,
+        poll,
     })
 }

@@ -19,8 +19,8 @@ use crate::BASE_PATH;
 use crate::access::{Operations, SECURITY_SCHEME};
 use crate::endpoints::{
     alerts, audit, changes, commands, dead_letters, envelopes, events, explanation, grants,
-    incidents, instances, machine, plugins, refusals, series, sources, status, tokens, topology,
-    upgrades,
+    incidents, instances, machine, plugins, polls, refusals, series, sources, status, tokens,
+    topology, upgrades,
 };
 use crate::problem::ProblemKind;
 use crate::shared::Shared;
@@ -99,6 +99,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(instances::instance_enable))
         .routes(routes!(instances::instance_disable))
         .routes(routes!(upgrades::instance_upgrade))
+        .routes(routes!(polls::instance_poll))
         .routes(routes!(grants::grant_list))
         .routes(routes!(
             grants::grant_fetch,

@@ -1,19 +1,21 @@
 //! What the API asks of a [node](crate::node).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
-use faultline_domain::id::ScopeName;
+use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_intake::access::TokenTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
-use faultline_pipeline::Counters;
+use faultline_pipeline::{Counters, PollBoard, PollFrom};
 use faultline_store::{StageName, Store};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::now;
 use crate::metrics;
 use crate::plugin_host::PluginHost;
+use crate::polls::PollRequest;
 use crate::stages::Faults;
 
 /// How long to wait for stages to let go of plugins. Longer than a guest may
@@ -28,9 +30,12 @@ pub(crate) struct NodeControl {
     scope: ScopeName,
     tokens: Arc<TokenTable>,
     counters: Arc<Counters>,
+    board: Arc<PollBoard>,
     intake_metrics: IntakeMetrics,
     suspended: watch::Receiver<Vec<(String, String)>>,
     faults: Faults,
+    /// Where to ask for a poll; nowhere before pollers are at work.
+    polls: OnceLock<mpsc::Sender<PollRequest>>,
     /// Whether plugins run in this process at all.
     started: AtomicBool,
     /// The edition of the plugins that each stage works with.
@@ -48,6 +53,7 @@ impl NodeControl {
         scope: ScopeName,
         tokens: Arc<TokenTable>,
         counters: Arc<Counters>,
+        board: Arc<PollBoard>,
         intake_metrics: IntakeMetrics,
         suspended: watch::Receiver<Vec<(String, String)>>,
         faults: Faults,
@@ -58,9 +64,11 @@ impl NodeControl {
             scope,
             tokens,
             counters,
+            board,
             intake_metrics,
             suspended,
             faults,
+            polls: OnceLock::new(),
             started: AtomicBool::new(false),
             stages: Mutex::default(),
         }
@@ -72,6 +80,12 @@ impl NodeControl {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(stage);
+    }
+
+    /// From now on pollers can be asked here.
+    pub(crate) fn polls(&self, ask: mpsc::Sender<PollRequest>) {
+        // A node is started once.
+        let _ = self.polls.set(ask);
     }
 
     /// From now on plugins run.
@@ -170,6 +184,32 @@ impl Control for NodeControl {
         Box::pin(self.host.check(candidate))
     }
 
+    fn poll(&self, instance: InstanceName, from_start: bool) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            let Some(polls) = self.polls.get() else {
+                return Err(
+                    "no server works with this data folder, so that nobody polls".to_owned(),
+                );
+            };
+            let (done, answer) = oneshot::channel();
+            let request = PollRequest {
+                instance,
+                from: if from_start {
+                    PollFrom::Start
+                } else {
+                    PollFrom::Cursor
+                },
+                done,
+            };
+            if polls.try_send(request).is_err() {
+                return Err("too many polls are asked for at once".to_owned());
+            }
+            // Who drops the request was told to stop.
+            let stopped = |_| Err("it was stopped meanwhile".to_owned());
+            answer.await.unwrap_or_else(stopped)
+        })
+    }
+
     fn stages(&self) -> Answer<'_, Vec<StageStatus>> {
         Box::pin(async move {
             vec![
@@ -192,8 +232,17 @@ impl Control for NodeControl {
     }
 
     fn metrics(&self) -> Answer<'_, String> {
-        Box::pin(
-            async move { metrics::text(&self.counters, &self.intake_metrics, &self.host.usages()) },
-        )
+        Box::pin(async move {
+            let polls = metrics::Polls {
+                states: self.board.states(),
+                now: now(),
+            };
+            metrics::text(
+                &self.counters,
+                &self.intake_metrics,
+                &self.host.usages(),
+                &polls,
+            )
+        })
     }
 }

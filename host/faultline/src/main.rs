@@ -14,6 +14,7 @@ mod metrics;
 mod node;
 mod output;
 mod plugin_host;
+mod polls;
 mod randomness;
 mod readers;
 mod retention;

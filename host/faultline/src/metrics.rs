@@ -1,7 +1,11 @@
 //! Metrics of the stages, of intake, and of plugins, as text.
 
+use std::collections::BTreeMap;
+
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Kind;
+use faultline_domain::poll::PollState;
+use faultline_domain::time::Timestamp;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use faultline_pipeline::Counters;
 use faultline_sandbox::Usage;
@@ -27,16 +31,30 @@ struct FailureLabels {
     code: String,
 }
 
+/// Which poller.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PollerLabels {
+    instance: String,
+}
+
+/// Where the pollers stand that this process asks.
+pub(crate) struct Polls {
+    pub(crate) states: BTreeMap<InstanceName, PollState>,
+    pub(crate) now: Timestamp,
+}
+
 /// In the text format of OpenMetrics, without its end.
 pub(crate) fn text(
     counters: &Counters,
     intake: &IntakeMetrics,
     usages: &[(Kind, InstanceName, Usage)],
+    polls: &Polls,
 ) -> String {
     let mut registry = Registry::default();
     intake.register(&mut registry);
     stages(&mut registry, counters);
     plugins(&mut registry, usages);
+    pollers(&mut registry, polls);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode_registry(&mut text, &registry);
@@ -133,6 +151,49 @@ fn plugins(registry: &mut Registry, usages: &[(Kind, InstanceName, Usage)]) {
     registry.register("denied", "Calls of host functions that were denied", denied);
     registry.register("log_lines_dropped", "Log lines over the limit", dropped);
     registry.register("failures", "Failed calls, by how they failed", failures);
+}
+
+fn pollers(registry: &mut Registry, polls: &Polls) {
+    let registry = registry.sub_registry_with_prefix("faultline_poll");
+    let pages = Family::<PollerLabels, Counter>::default();
+    let envelopes = Family::<PollerLabels, Counter>::default();
+    let faults = Family::<PollerLabels, Counter>::default();
+    let in_a_row = Family::<PollerLabels, Gauge>::default();
+    let cursor = Family::<PollerLabels, Gauge>::default();
+    let lag = Family::<PollerLabels, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+    for (instance, state) in &polls.states {
+        let labels = PollerLabels {
+            instance: instance.to_string(),
+        };
+        pages.get_or_create(&labels).inc_by(state.pages);
+        envelopes.get_or_create(&labels).inc_by(state.envelopes);
+        faults.get_or_create(&labels).inc_by(state.faults);
+        in_a_row
+            .get_or_create(&labels)
+            .set(i64::from(state.faults_in_a_row));
+        let bytes = state.cursor.as_ref().map_or(0, Vec::len);
+        cursor
+            .get_or_create(&labels)
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        if let Some(known) = state.lag(polls.now) {
+            lag.get_or_create(&labels).set(known.as_secs_f64());
+        }
+    }
+    registry.register("pages", "Pages that were fetched", pages);
+    registry.register("envelopes", "Envelopes in them", envelopes);
+    registry.register("faults", "Polls that gave no page", faults);
+    registry.register(
+        "faults_in_a_row",
+        "Polls that gave no page since the last one that did",
+        in_a_row,
+    );
+    registry.register_with_unit("cursor", "Length of the cursor", Unit::Bytes, cursor);
+    registry.register_with_unit(
+        "lag",
+        "Time since everything that there was had been fetched",
+        Unit::Seconds,
+        lag,
+    );
 }
 
 fn counted(value: u64) -> Counter {

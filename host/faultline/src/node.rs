@@ -15,7 +15,7 @@ use faultline_intake::access::TokenTable;
 use faultline_intake::backlog::Backlog;
 use faultline_intake::hooks::HookTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
-use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, Timekeeper};
+use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, PollBoard, Timekeeper};
 use faultline_sandbox::Sandbox;
 use faultline_store::{Journal, StageName, Store};
 use tokio::runtime::Handle;
@@ -29,6 +29,7 @@ use crate::control::NodeControl;
 use crate::first_party;
 use crate::folder::Folder;
 use crate::plugin_host::PluginHost;
+use crate::polls::{self, Polling};
 use crate::randomness;
 use crate::services::StoreServices;
 use crate::stages::{self, Bell, Faults};
@@ -49,6 +50,7 @@ pub(crate) struct Node {
     pub(crate) counters: Arc<Counters>,
     pub(crate) intake_metrics: IntakeMetrics,
     pub(crate) install: String,
+    polls: Arc<PollBoard>,
     control: Arc<NodeControl>,
     suspended: watch::Sender<Vec<(String, String)>>,
     faults: Faults,
@@ -103,6 +105,7 @@ impl Node {
         tokens.replace(store.token_list().await?);
         let counters = Arc::new(Counters::default());
         let intake_metrics = IntakeMetrics::default();
+        let polls = Arc::<PollBoard>::default();
         let (suspended, faults) = (watch::Sender::default(), Faults::default());
         let control = Arc::new(NodeControl::new(
             Arc::clone(&host),
@@ -110,6 +113,7 @@ impl Node {
             scope,
             Arc::clone(&tokens),
             Arc::clone(&counters),
+            Arc::clone(&polls),
             intake_metrics.clone(),
             suspended.subscribe(),
             faults.clone(),
@@ -127,6 +131,7 @@ impl Node {
             tokens,
             counters,
             intake_metrics,
+            polls,
             control,
             suspended,
             faults,
@@ -186,7 +191,7 @@ impl Node {
                 faults: self.faults.clone(),
             }
         };
-        let (observe_bell, correlate_bell) = (bell(), bell());
+        let (poll_bell, observe_bell, correlate_bell) = (bell(), bell(), bell());
         let plugins = self.host.plugins().borrow().plugins.clone();
         let observe = ObserveStage::new(
             self.store.clone(),
@@ -226,6 +231,16 @@ impl Node {
             committed.send_replace(());
         };
         tasks.spawn(stages::correlate(correlate, news, correlate_bell, tell));
+        let (ask, asked) = polls::requests();
+        let polling = Polling {
+            journal: self.journal.clone(),
+            board: Arc::clone(&self.polls),
+            backlog: Arc::clone(&self.backlog),
+            limits: self.config.intake.limits(),
+            mine: always(),
+        };
+        tasks.spawn(polls::poll(polling, asked, poll_bell));
+        self.control.polls(ask);
         let timekeeper = Timekeeper::new(self.journal.clone(), round);
         let (head, faults) = (self.journal.head(), self.faults.clone());
         tasks.spawn(stages::keep_time(timekeeper, head, stopped, faults));
@@ -258,6 +273,11 @@ impl Running {
             None => std::future::pending().await,
         }
     }
+}
+
+/// There is one process, and everything is for it to do.
+fn always() -> watch::Receiver<bool> {
+    watch::channel(true).1
 }
 
 /// The id of this installation, which is made at the first start.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use faultline_api::{Candidate, InstanceSettings, InstanceState, InstanceStatus};
@@ -12,7 +13,7 @@ use faultline_domain::grant::{Effective, Grant, GrantError};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_intake::hooks::{Hook, HookTable};
-use faultline_pipeline::{Plugins, Reader};
+use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
 use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox};
 use faultline_store::{InstanceRecord, Store};
 use tokio::sync::watch;
@@ -76,6 +77,8 @@ struct Running {
     loaded: Arc<Loaded>,
     order: u16,
     reader: Option<Reader>,
+    /// How often it is asked, if it polls.
+    poll_interval: Duration,
 }
 
 /// Why an instance cannot be called.
@@ -102,7 +105,7 @@ impl PluginHost {
         sandbox: Arc<Sandbox>,
         ceiling: Limits,
         detector_shards: u32,
-        resolve_timeout: std::time::Duration,
+        resolve_timeout: Duration,
         hooks: Arc<HookTable>,
     ) -> Self {
         let standard = standard_readers(resolve_timeout);
@@ -289,7 +292,7 @@ impl PluginHost {
         let family = plan.family();
         let loaded = self.load_planned(plan).await.map_err(Idle::failed)?;
         let reader = match &*loaded {
-            Loaded::Connector(connector) => Some(Reader {
+            Loaded::Connector(connector) | Loaded::Poller(connector, _) => Some(Reader {
                 decoder: Arc::clone(connector) as Arc<_>,
                 family,
                 resolve_timeout: settings.resolve_timeout(),
@@ -300,6 +303,7 @@ impl PluginHost {
             loaded,
             order: settings.order,
             reader,
+            poll_interval: settings.poll_interval(),
         })
     }
 
@@ -308,9 +312,6 @@ impl PluginHost {
         let sandbox = Arc::clone(&self.sandbox);
         let loading = tokio::task::spawn_blocking(move || plan.load(&sandbox));
         match loading.await {
-            Ok(Ok(Loaded::Poller(..))) => {
-                Err("fetches by itself, which this version of Faultline does not do yet".to_owned())
-            }
             Ok(Ok(loaded)) => Ok(Arc::new(loaded)),
             Ok(Err(error)) => Err(error.to_string()),
             Err(panic) => Err(format!("loading it ended in a mistake of ours: {panic}")),
@@ -336,6 +337,15 @@ impl PluginHost {
                 (Loaded::Connector(_), Some(reader)) => {
                     let format = Format::Connector(name.clone());
                     plugins.readers.insert(format, reader.clone());
+                }
+                (Loaded::Poller(_, poller), Some(reader)) => {
+                    let format = Format::Connector(name.clone());
+                    plugins.readers.insert(format, reader.clone());
+                    let scheduled = ScheduledPoller {
+                        poller: Arc::clone(poller) as Arc<_>,
+                        interval: running.poll_interval,
+                    };
+                    plugins.pollers.insert(name.clone(), scheduled);
                 }
                 (Loaded::Detector(detector), _) => {
                     plugins.detectors.push(Arc::clone(detector) as Arc<_>);

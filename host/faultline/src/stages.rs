@@ -69,7 +69,7 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
 
@@ -83,14 +83,14 @@ impl Bell {
 }
 
 /// Waits longer after each failure in a row.
-struct Patience {
+pub(crate) struct Patience {
     stage: &'static str,
     faults: Faults,
     next: Duration,
 }
 
 impl Patience {
-    const fn new(stage: &'static str, faults: Faults) -> Self {
+    pub(crate) const fn new(stage: &'static str, faults: Faults) -> Self {
         Self {
             stage,
             faults,
@@ -98,14 +98,14 @@ impl Patience {
         }
     }
 
-    fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         if self.next > RETRY_FIRST {
             self.faults.clear(self.stage);
             self.next = RETRY_FIRST;
         }
     }
 
-    async fn failed(&mut self, error: &StoreError, stop: &mut watch::Receiver<bool>) {
+    pub(crate) async fn failed(&mut self, error: &StoreError, stop: &mut watch::Receiver<bool>) {
         let stage = self.stage;
         tracing::error!(
             stage,

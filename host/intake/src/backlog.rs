@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use faultline_domain::envelope::Position;
 
+use crate::limits::ListenerLimits;
+
 /// Marks that are kept to tell bytes from positions. When there are more, every
 /// second one goes, and they are made half as often: the bytes of a long
 /// backlog are known less exactly.
@@ -23,8 +25,16 @@ pub struct Distance {
     pub bytes: u64,
 }
 
+impl Distance {
+    /// Whether it is so far that nothing more should come in for now.
+    pub const fn is_over(&self, limits: &ListenerLimits) -> bool {
+        self.envelopes > limits.backlog_envelopes_max || self.bytes > limits.backlog_bytes_max
+    }
+}
+
 /// Keeps account of what was appended and of what was worked on. Shared:
-/// intake tells the one, and whoever moves the observe stage tells the other.
+/// intake
+/// and whoever polls tell the one, and whoever moves the observe stage the other.
 #[derive(Debug)]
 pub struct Backlog(Mutex<Account>);
 
@@ -74,7 +84,7 @@ impl Backlog {
     }
 
     /// The journal ends at this position now, with this many bytes more.
-    pub(crate) fn appended(&self, head: Position, bytes: u64) {
+    pub fn appended(&self, head: Position, bytes: u64) {
         let mut account = self.account();
         account.head = account.head.max(head);
         account.bytes_appended += bytes;

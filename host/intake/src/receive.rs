@@ -329,10 +329,7 @@ struct Prepared {
 impl Intake {
     fn check_backlog(&self) -> Result<(), Refused> {
         let distance = self.parts.backlog.distance();
-        let limits = &self.parts.limits;
-        let is_behind = distance.envelopes > limits.backlog_envelopes_max
-            || distance.bytes > limits.backlog_bytes_max;
-        if !is_behind {
+        if !distance.is_over(&self.parts.limits) {
             return Ok(());
         }
         Err(Refused::new(

@@ -1,5 +1,5 @@
-//! The stages: from envelopes to alerts ([`ObserveStage`]), from alerts to
-//! incidents ([`CorrelateStage`]).
+//! The stages: from APIs to envelopes ([`PollStage`]), from envelopes to alerts
+//! ([`ObserveStage`]), from alerts to incidents ([`CorrelateStage`]).
 //!
 //! A stage reads what the one before it committed, calls one kind of plugin,
 //! and commits what comes of it together with its own position. Nothing lives
@@ -8,8 +8,8 @@
 //! begin.
 //!
 //! What comes out is a function of the journal, the plugins and the
-//! configuration. No stage looks at a clock: time is in the journal, where the
-//! [`Timekeeper`] puts it when nothing else comes.
+//! configuration. No stage behind the journal looks at a clock: time is in the
+//! journal, where the [`Timekeeper`] puts it when nothing else comes.
 
 mod alert_book;
 mod catalog;
@@ -24,6 +24,7 @@ mod numbers;
 mod observe;
 mod observer;
 mod plugins;
+mod poll;
 mod settings;
 mod situation;
 mod telemetry;
@@ -33,6 +34,7 @@ pub use correlate::CorrelateStage;
 pub use counters::{Counter, Counters};
 pub use observe::{ObserveStage, Progress};
 pub use plugins::{Plugins, Reader};
+pub use poll::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
 pub use settings::{CorrelateSettings, ObserveSettings, PipelineSettings};
 pub use timekeeper::{HEARTBEAT, Timekeeper};
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use faultline_domain::decode::Decoder;
 use faultline_domain::envelope::Format;
+use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::{Correlator, DetectorFactory};
+
+use crate::poll::ScheduledPoller;
 
 /// One decoder, and what the host needs to know about what it decodes.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ impl std::fmt::Debug for Reader {
 pub struct Plugins {
     /// By what they read.
     pub readers: BTreeMap<Format, Reader>,
+    /// Those that also fetch, by name.
+    pub pollers: BTreeMap<InstanceName, ScheduledPoller>,
     /// In the order in which their findings apply.
     pub detectors: Vec<Arc<dyn DetectorFactory>>,
     /// Shards of each detector; at least one.
@@ -49,6 +54,7 @@ impl std::fmt::Debug for Plugins {
         let correlators: Vec<_> = self.correlators.iter().map(|c| c.instance()).collect();
         f.debug_struct("Plugins")
             .field("readers", &self.readers)
+            .field("pollers", &self.pollers)
             .field("detectors", &detectors)
             .field("detector_shards", &self.detector_shards)
             .field("correlators", &correlators)

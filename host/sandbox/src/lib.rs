@@ -2,8 +2,8 @@
 //!
 //! A component is checked (what it imports and exports), compiled, linked with
 //! what it may use and nothing else, and called through the traits of
-//! `faultline_domain::plugin`. Connectors and correlators get a fresh guest for
-//! each call; detectors live long. Every guest runs under limits, each with a
+//! `faultline_domain::plugin`. Connectors, pollers and correlators get a fresh guest
+//! for each call; detectors live long. Every guest runs under limits, each with a
 //! name; one that traps or reaches a limit is gone, and the call says why.
 //!
 //! Guests run on threads that may wait: no call of this crate may be made from
@@ -31,7 +31,7 @@ pub use correlator::WasmCorrelator;
 pub use detector::WasmDetectorFactory;
 pub use imports::ImportError;
 pub use instance::{Clock, InstanceSpec};
-pub use poller::{PolledPage, WasmPoller};
+pub use poller::WasmPoller;
 pub use sandbox::{COMPONENT_BYTES_MAX, LoadError, Loaded, Role, Sandbox};
 pub use services::{Committed, Item, ItemChange, Pending, ServiceError, Services};
 pub use stats::Usage;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::CallError;
+use faultline_domain::poll::{Page, Poller};
 use wasmtime::component::InstancePre;
 
 use crate::bindings::exports::faultline::plugin::poll;
+use crate::convert::page_of;
 use crate::guest::{Call, Guest, GuestState, fault_or};
 use crate::instance::Instance;
 
@@ -16,23 +19,12 @@ pub struct WasmPoller {
     pub(crate) poll: poll::GuestIndices,
 }
 
-/// What a poller fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolledPage {
-    /// Content type and body of each payload.
-    pub payloads: Vec<(String, Vec<u8>)>,
-    /// Where to go on.
-    pub cursor: Vec<u8>,
-    /// Whether more is waiting.
-    pub more: bool,
-}
+impl Poller for WasmPoller {
+    fn instance(&self) -> &InstanceName {
+        &self.instance.spec.name
+    }
 
-impl WasmPoller {
-    /// Fetches at most `budget` payloads after the cursor.
-    ///
-    /// # Errors
-    /// As all calls of plugins.
-    pub fn poll(&self, cursor: Option<&[u8]>, budget: u32) -> Result<PolledPage, CallError> {
+    fn poll(&self, cursor: Option<&[u8]>, budget: u32) -> Result<Page, CallError> {
         let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
             self.poll.load(store, instance)
         })?;
@@ -41,14 +33,6 @@ impl WasmPoller {
         })?;
         let page = fault_or(answer)?;
         guest.check_items(Call::Poll, page.envelopes.len())?;
-        Ok(PolledPage {
-            payloads: page
-                .envelopes
-                .into_iter()
-                .map(|envelope| (envelope.content_type, envelope.body))
-                .collect(),
-            cursor: page.cursor,
-            more: page.more,
-        })
+        page_of(page, budget).map_err(|failure| guest.fail(Call::Poll, failure).into())
     }
 }

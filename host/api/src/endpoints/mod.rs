@@ -13,6 +13,7 @@ pub(crate) mod incidents;
 pub(crate) mod instances;
 pub(crate) mod machine;
 pub(crate) mod plugins;
+pub(crate) mod polls;
 pub(crate) mod refusals;
 pub(crate) mod series;
 pub(crate) mod sources;

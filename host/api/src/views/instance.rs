@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{LimitsView, PluginKind, RequestedUse, Time, object};
+use super::{LimitsView, PluginKind, Poll, RequestedUse, Time, object};
 use crate::control::{InstanceState, Usage};
 use crate::instance_settings::InstanceSettings;
 
@@ -182,6 +182,8 @@ pub struct Instance {
     pub limits: Option<LimitsView>,
     /// What its component asks to be allowed, and what was granted.
     pub capabilities: Vec<Capability>,
+    /// Where it stands, if it is a connector that polls and was asked before.
+    pub poll: Option<Poll>,
 }
 
 /// A capability that an instance's component asks for, and the grant of it.

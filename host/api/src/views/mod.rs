@@ -20,6 +20,7 @@ mod instance;
 mod object;
 mod page;
 mod plugin;
+mod poll;
 mod problem;
 mod refusal;
 mod series;
@@ -54,6 +55,7 @@ pub use page::Page;
 pub use plugin::{
     LimitsView, Plugin, PluginComponent, PluginInputs, PluginInstall, PluginSummary, RequestedUse,
 };
+pub use poll::{LastPollFault, Poll, PollNow};
 pub use problem::{FieldProblem, Place, ProblemDetails};
 pub use refusal::Refusal;
 pub use series::{Reading, Sample, Samples, Series};

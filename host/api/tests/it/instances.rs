@@ -5,10 +5,11 @@ use faultline_api::{InstanceState, InstanceStatus, Usage};
 use faultline_domain::access::Role;
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Limits;
+use faultline_domain::poll::{PollFault, PollState};
 use serde_json::{Value, json};
 
 use crate::plugins::{body, files};
-use crate::{Answer, Bench};
+use crate::{Answer, Bench, NOW, at, empty};
 
 const INSTANCES: &str = "/api/v1/instances";
 const POLL: &str = "/api/v1/instances/poll";
@@ -400,4 +401,75 @@ async fn configurations_stay_out_of_the_audit_log() {
         rows.contains("config_digest_before") && !rows.contains("hunter"),
         "{rows}"
     );
+}
+
+#[tokio::test]
+async fn where_a_poller_stands_is_shown_and_it_can_be_asked_at_once() {
+    let bench = Bench::with_poll().await;
+    let path = format!("{POLL}/poll");
+    let shown = bench.get(Role::Viewer, POLL).await.expect(200);
+    assert_eq!(shown["poll"], Value::Null, "it was never asked");
+    let name = InstanceName::new("poll").expect("a name");
+    let state = PollState {
+        cursor: Some(vec![0; 70]),
+        pages: 3,
+        envelopes: 20,
+        faults: 2,
+        faults_in_a_row: 1,
+        polled: Some(at(NOW - 10)),
+        caught_up: Some(at(NOW - 90)),
+        due: at(NOW + 50),
+        last_fault: Some(PollFault {
+            at: at(NOW - 10),
+            code: "http.503".to_owned(),
+            message: "not now".to_owned(),
+        }),
+        ..PollState::default()
+    };
+    let committed = bench
+        .journal
+        .poll_commit(&name, 0, &state, Vec::new())
+        .await;
+    committed.expect("commits");
+    let asked = |from_start| json!({"from_start": from_start});
+    let answer = bench
+        .with_json(Method::POST, Role::Operator, &path, &asked(true))
+        .await
+        .expect(200);
+    assert_eq!(answer["poll"]["interval_seconds"], 60);
+    assert_eq!(answer["poll"]["lag_seconds"], 90.0);
+    assert_eq!(answer["poll"]["cursor_bytes"], 70);
+    assert_eq!(answer["poll"]["envelopes"], 20);
+    assert_eq!(answer["poll"]["faults_in_a_row"], 1);
+    assert_eq!(answer["poll"]["last_fault"]["code"], "http.503");
+    assert!(answer["poll"]["next"].as_str() > answer["poll"]["last"].as_str());
+    let polls = bench.machinery.tell(|told| std::mem::take(&mut told.polls));
+    assert_eq!(polls, [(name, true)]);
+    let actions = bench.actions().await;
+    assert_eq!(actions.last().map(String::as_str), Some("instance.poll"));
+
+    bench
+        .machinery
+        .tell(|told| told.unpolled = Some("it does not poll".to_owned()));
+    let problem = bench
+        .with_json(Method::POST, Role::Operator, &path, &empty())
+        .await
+        .problem("conflict");
+    assert_eq!(problem["detail"], "poll was not asked: it does not poll");
+    let nobody = "/api/v1/instances/nobody/poll";
+    let answer = bench.with_json(Method::POST, Role::Operator, nobody, &empty());
+    answer.await.problem("not-found");
+    let answer = bench.with_json(Method::POST, Role::Responder, &path, &empty());
+    answer.await.problem("forbidden");
+}
+
+#[tokio::test]
+async fn how_often_a_poller_is_asked_can_be_set() {
+    let bench = Bench::with_poll().await;
+    let path = format!("{POLL}/settings");
+    let set = |seconds: u64| json!({"settings": {"poll_interval": seconds}});
+    let answer = bench.put(&path, &set(5)).await.expect(200);
+    assert_eq!(answer["settings"]["poll_interval"], 5);
+    let answer = bench.put(&path, &set(0)).await;
+    answer.problem_at("invalid", "body", "settings.poll_interval");
 }

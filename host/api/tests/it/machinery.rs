@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 
 use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
+use faultline_domain::id::InstanceName;
 
 #[derive(Default)]
 pub(crate) struct Machinery {
@@ -20,6 +21,10 @@ pub(crate) struct Told {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) instances: Vec<InstanceStatus>,
     pub(crate) stages: Vec<StageStatus>,
+    /// What was to be polled, and whether from the start.
+    pub(crate) polls: Vec<(InstanceName, bool)>,
+    /// Why nothing is polled.
+    pub(crate) unpolled: Option<String>,
     /// What does not run.
     pub(crate) unready: Option<String>,
     pub(crate) metrics: String,
@@ -57,6 +62,13 @@ impl Control for Machinery {
             } else {
                 Err(told.objections.clone())
             }
+        })
+    }
+
+    fn poll(&self, instance: InstanceName, from_start: bool) -> Answer<'_, Result<(), String>> {
+        self.answer(|told| {
+            told.polls.push((instance, from_start));
+            told.unpolled.clone().map_or(Ok(()), Err)
         })
     }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use faultline_api::views::{
     Grant, Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent,
-    PluginSummary, UsageView,
+    PluginSummary, Poll, PollNow, Time, UsageView,
 };
 use faultline_bundle::{Bundle, Component, Manifest};
 use http::Method;
@@ -45,6 +45,8 @@ pub(crate) enum PluginCommand {
         /// The id of the capability
         capability: String,
     },
+    /// Have a connector that polls ask at once
+    Poll(PollArgs),
     /// Let an instance run; one that failed or was suspended gets another
     /// chance
     Enable {
@@ -106,6 +108,15 @@ pub(crate) struct GrantArgs {
     reason: String,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct PollArgs {
+    /// The instance
+    instance: String,
+    /// Forget how far it has come, and fetch again from the start
+    #[arg(long)]
+    from_start: bool,
+}
+
 pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     // Before it is installed, a bundle is nobody's business but the reader's.
     if let PluginCommand::Inspect { what } = &command
@@ -129,6 +140,7 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
             instance,
             capability,
         } => revoke(client, global, instance, capability).await,
+        PluginCommand::Poll(args) => poll(client, global, args).await,
         PluginCommand::Enable { instance } => switch(client, global, instance, "enable").await,
         PluginCommand::Disable { instance } => switch(client, global, instance, "disable").await,
     };
@@ -308,6 +320,9 @@ fn instance_text(instance: &Instance) -> String {
     if let Some(usage) = &summary.usage {
         usage_text(&mut out, usage);
     }
+    if let Some(poll) = &instance.poll {
+        poll_text(&mut out, poll);
+    }
     if let Some(limits) = &instance.limits {
         limits_text(&mut out, limits);
     }
@@ -346,6 +361,35 @@ fn usage_text(out: &mut String, usage: &UsageView) {
     );
     for (code, count) in &usage.failures {
         let _ = writeln!(out, "  failed    {count} times: {code}");
+    }
+}
+
+fn poll_text(out: &mut String, poll: &Poll) {
+    let at = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), time);
+    let _ = writeln!(
+        out,
+        "  polls     every {} s, last {}, next {}; {} pages with {} envelopes\n  caught up {}{}{}",
+        poll.interval_seconds,
+        at(poll.last),
+        time(poll.next),
+        poll.pages,
+        poll.envelopes,
+        at(poll.caught_up),
+        poll.lag_seconds
+            .map_or_else(String::new, |lag| format!(", {lag:.0} s ago")),
+        poll.cursor_bytes
+            .map_or_else(String::new, |size| format!("; cursor {}", bytes(size))),
+    );
+    if let Some(fault) = &poll.last_fault {
+        let _ = writeln!(
+            out,
+            "  fault     {}: {}: {} ({} in a row, {} in all)",
+            time(fault.at),
+            fault.code,
+            fault.message,
+            poll.faults_in_a_row,
+            poll.faults
+        );
     }
 }
 
@@ -578,6 +622,34 @@ async fn revoke(client: &Client, global: &Global, instance: &str, capability: &s
         return output::json(&json!({"instance": instance, "revoked": capability}));
     }
     output::print(&format!("{instance} may not use {capability} any more.\n"))
+}
+
+async fn poll(client: &Client, global: &Global, args: &PollArgs) -> Result<()> {
+    let path = format!("/instances/{}", escape(&args.instance));
+    let before: Instance = client.get(&path).await?;
+    let body = PollNow {
+        from_start: args.from_start,
+    };
+    let path = format!("{path}/poll");
+    let after: Instance = client.ask(Method::POST, &path, Some(&body)).await?;
+    if global.json {
+        return output::json(&after);
+    }
+    let name = &after.summary.name;
+    let Some(poll) = &after.poll else {
+        bail!("{name} was asked, and nothing is known of it");
+    };
+    if let Some(fault) = &poll.last_fault
+        && poll.faults_in_a_row > 0
+    {
+        bail!("{name} fetched nothing: {}: {}", fault.code, fault.message);
+    }
+    let envelopes = before.poll.map_or(0, |before| before.envelopes);
+    output::print(&format!(
+        "{name} fetched {} envelopes; it is asked next at {}.\n",
+        poll.envelopes.saturating_sub(envelopes),
+        time(poll.next)
+    ))
 }
 
 async fn switch(client: &Client, global: &Global, instance: &str, act: &str) -> Result<()> {

@@ -4,8 +4,10 @@ mod fakes;
 mod history;
 mod lives;
 mod poison;
+mod polls;
 mod telemetry;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +127,7 @@ fn plugins() -> Plugins {
     };
     Plugins {
         readers: [(format(), reader)].into(),
+        pollers: BTreeMap::new(),
         detectors: vec![Arc::new(fakes::Twice::factory("twice"))],
         detector_shards: 1,
         correlators: vec![Arc::new(fakes::ByEntity::new())],

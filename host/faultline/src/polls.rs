@@ -1,0 +1,344 @@
+//! Pollers at work: a task for each, which asks it when it is due.
+//!
+//! Each waits for itself, so that an API that does not answer holds up nobody
+//! but its own poller. None is asked while the journal is as full as senders are
+//! turned away for, nor by a process that is not the one to ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faultline_domain::id::InstanceName;
+use faultline_intake::backlog::Backlog;
+use faultline_intake::limits::ListenerLimits;
+use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
+use faultline_store::Journal;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::now;
+use crate::stages::{Bell, Faults, Patience};
+
+/// Polls that wait for an answer at one time: each takes a thread.
+const POLLS_AT_ONCE_MAX: usize = 8;
+
+/// Requests to poll at once that wait for their poller, and for all of them.
+const REQUESTS_MAX: usize = 16;
+
+/// How long a poller is held back before the journal is looked at again.
+const HELD_BACK: Duration = Duration::from_secs(1);
+
+/// No wait is longer than this before the clock is looked at again: it may have
+/// been set.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Why a poll that somebody asked for was not done.
+const STOPPED: &str = "it was stopped meanwhile";
+
+/// Somebody wants a poller to be asked at once.
+pub(crate) struct PollRequest {
+    /// Which.
+    pub(crate) instance: InstanceName,
+    /// Where to begin.
+    pub(crate) from: PollFrom,
+    /// Told when it was asked, or why it was not. What came of it is where the
+    /// poller stands then.
+    pub(crate) done: oneshot::Sender<Result<(), String>>,
+}
+
+/// What all pollers have in common.
+#[derive(Clone)]
+pub(crate) struct Polling {
+    pub(crate) journal: Journal,
+    pub(crate) board: Arc<PollBoard>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) limits: ListenerLimits,
+    /// Whether it is this process that polls.
+    pub(crate) mine: watch::Receiver<bool>,
+}
+
+/// Where requests to poll at once are put.
+pub(crate) fn requests() -> (mpsc::Sender<PollRequest>, mpsc::Receiver<PollRequest>) {
+    mpsc::channel(REQUESTS_MAX)
+}
+
+/// Polls until it is to stop.
+pub(crate) async fn poll(
+    polling: Polling,
+    mut requests: mpsc::Receiver<PollRequest>,
+    mut bell: Bell,
+) {
+    let mut crew = Crew {
+        shared: Shared {
+            polling,
+            faults: bell.faults.clone(),
+            room: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+        },
+        workers: BTreeMap::new(),
+    };
+    bell.plugins.mark_changed();
+    let mut begin = PollBegin::Resumed;
+    while !bell.is_stopped() {
+        tokio::select! {
+            _ = bell.plugins.changed() => {
+                let (number, plugins) = {
+                    let edition = bell.plugins.borrow_and_update();
+                    (edition.number, edition.plugins.clone())
+                };
+                crew.exchange(&plugins.pollers, begin).await;
+                begin = PollBegin::Renewed;
+                bell.works_with.send_replace(number);
+            }
+            Some(request) = requests.recv() => crew.pass_on(request),
+            _ = bell.stop.changed() => {}
+        }
+    }
+    crew.exchange(&BTreeMap::new(), begin).await;
+}
+
+/// The tasks.
+struct Crew {
+    shared: Shared,
+    workers: BTreeMap<InstanceName, Worker>,
+}
+
+struct Worker {
+    scheduled: ScheduledPoller,
+    stop: watch::Sender<bool>,
+    requests: mpsc::Sender<PollRequest>,
+    task: JoinHandle<()>,
+}
+
+impl Crew {
+    /// Stops those that are not wanted any more, or otherwise, and starts those
+    /// that are new. When this returns, no call of a stopped one goes on.
+    async fn exchange(
+        &mut self,
+        wanted: &BTreeMap<InstanceName, ScheduledPoller>,
+        begin: PollBegin,
+    ) {
+        let stays = |name: &InstanceName, worker: &Worker| {
+            let wanted = wanted.get(name);
+            wanted.is_some_and(|wanted| wanted.is_same(&worker.scheduled))
+        };
+        let stopped: Vec<(InstanceName, Worker)> = self
+            .workers
+            .extract_if(.., |name, worker| !stays(name, worker))
+            .collect();
+        // All at once: each may have to wait for the answer that it is at.
+        for (_, worker) in &stopped {
+            worker.stop.send_replace(true);
+        }
+        for (name, worker) in stopped {
+            if let Err(error) = worker.task.await {
+                tracing::error!("polling {name} ended in a mistake of ours: {error}");
+            }
+            self.shared.polling.board.forget(&name);
+        }
+        for (name, scheduled) in wanted {
+            self.workers
+                .entry(name.clone())
+                .or_insert_with(|| self.shared.start(scheduled.clone(), begin));
+        }
+    }
+
+    fn pass_on(&self, request: PollRequest) {
+        let Some(worker) = self.workers.get(&request.instance) else {
+            let _ = request.done.send(Err("it does not poll".to_owned()));
+            return;
+        };
+        if let Err(error) = worker.requests.try_send(request) {
+            let request = error.into_inner();
+            let _ = request
+                .done
+                .send(Err("it is being asked already".to_owned()));
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    polling: Polling,
+    faults: Faults,
+    room: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn start(&self, scheduled: ScheduledPoller, begin: PollBegin) -> Worker {
+        let (stop, stopped) = watch::channel(false);
+        let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+        let task = Task {
+            shared: self.clone(),
+            scheduled: scheduled.clone(),
+            patience: Patience::new("poll", self.faults.clone()),
+            stop: stopped,
+            asked,
+            is_held_back: false,
+        };
+        Worker {
+            scheduled,
+            stop,
+            requests,
+            task: tokio::spawn(task.run(begin)),
+        }
+    }
+}
+
+/// One poller's.
+struct Task {
+    shared: Shared,
+    scheduled: ScheduledPoller,
+    patience: Patience,
+    stop: watch::Receiver<bool>,
+    asked: mpsc::Receiver<PollRequest>,
+    is_held_back: bool,
+}
+
+impl Task {
+    async fn run(mut self, mut begin: PollBegin) {
+        let mut mine = self.shared.polling.mine.clone();
+        while !self.is_stopped() {
+            if !*mine.borrow_and_update() {
+                tokio::select! {
+                    _ = mine.changed() => {}
+                    _ = self.stop.changed() => {}
+                    Some(request) = self.asked.recv() => {
+                        let why = "another process asks it";
+                        let _ = request.done.send(Err(why.to_owned()));
+                    }
+                }
+                continue;
+            }
+            let polling = &self.shared.polling;
+            let began = PollStage::begin(
+                polling.journal.clone(),
+                &self.scheduled,
+                Arc::new(now),
+                Arc::clone(&polling.board),
+                begin,
+            );
+            match began.await {
+                Ok(stage) => {
+                    self.patience.succeeded();
+                    begin = PollBegin::Resumed;
+                    self.ask(stage, &mut mine).await;
+                    let name = self.scheduled.poller.instance();
+                    self.shared.polling.board.forget(name);
+                }
+                Err(error) => self.patience.failed(&error, &mut self.stop).await,
+            }
+        }
+    }
+
+    /// Asks whenever it is due or somebody wants it, as long as this process is
+    /// the one to ask.
+    async fn ask(&mut self, mut stage: PollStage, mine: &mut watch::Receiver<bool>) {
+        while !self.is_stopped() && *mine.borrow_and_update() {
+            let wait = stage.due().since(now()).min(LOOK_AGAIN);
+            let request = tokio::select! {
+                () = tokio::time::sleep(wait) => None,
+                Some(request) = self.asked.recv() => Some(request),
+                _ = mine.changed() => continue,
+                _ = self.stop.changed() => continue,
+            };
+            if request.is_none() && stage.due() > now() {
+                continue;
+            }
+            if let Some(why) = self.held_back() {
+                match request {
+                    Some(request) => {
+                        let _ = request.done.send(Err(why));
+                    }
+                    None => self.rest().await,
+                }
+                continue;
+            }
+            let room = Arc::clone(&self.shared.room);
+            let _place = tokio::select! {
+                place = room.acquire_owned() => place,
+                _ = self.stop.changed() => continue,
+            };
+            let from = request
+                .as_ref()
+                .map_or(PollFrom::Cursor, |request| request.from);
+            let outcome = self.poll(&mut stage, from, mine).await;
+            if let Some(request) = request {
+                let _ = request.done.send(outcome);
+            }
+        }
+    }
+
+    async fn poll(
+        &mut self,
+        stage: &mut PollStage,
+        from: PollFrom,
+        mine: &watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        let stop = &self.stop;
+        let polled = stage
+            .poll(from, &|| !*stop.borrow() && *mine.borrow())
+            .await;
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(error) => {
+                let why = format!("the journal does not take what it fetched: {error}");
+                self.patience.failed(&error, &mut self.stop).await;
+                return Err(why);
+            }
+        };
+        self.patience.succeeded();
+        match polled {
+            Polled::Page(Some((end, bytes))) => self.shared.polling.backlog.appended(end, bytes),
+            Polled::Page(None) | Polled::Overtaken => {}
+            Polled::Unwanted => return Err(STOPPED.to_owned()),
+            Polled::Fault => {
+                let state = stage.state();
+                if let Some(fault) = &state.last_fault {
+                    let name = self.scheduled.poller.instance();
+                    tracing::warn!(
+                        plugin.instance = %name,
+                        poll.code = fault.code,
+                        poll.faults_in_a_row = state.faults_in_a_row,
+                        poll.due = %state.due,
+                        "polling {name} gave nothing: {}: {}",
+                        fault.code,
+                        fault.message
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing may be fetched now; none if it may.
+    fn held_back(&mut self) -> Option<String> {
+        let polling = &self.shared.polling;
+        let distance = polling.backlog.distance();
+        let is_held_back = distance.is_over(&polling.limits);
+        if is_held_back && !self.is_held_back {
+            let name = self.scheduled.poller.instance();
+            tracing::warn!(
+                plugin.instance = %name,
+                backlog.envelopes = distance.envelopes,
+                "{name} is not polled: the work is {} envelopes behind the journal",
+                distance.envelopes
+            );
+        }
+        self.is_held_back = is_held_back;
+        is_held_back.then(|| {
+            let envelopes = distance.envelopes;
+            format!("the work is {envelopes} envelopes behind the journal")
+        })
+    }
+
+    async fn rest(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(HELD_BACK) => {}
+            _ = self.stop.changed() => {}
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+}

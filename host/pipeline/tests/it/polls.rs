@@ -1,0 +1,322 @@
+//! Polling, with pollers in process and time moved by hand.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use faultline_domain::envelope::{Format, Position};
+use faultline_domain::fault::{Fault, Retry};
+use faultline_domain::id::InstanceName;
+use faultline_domain::plugin::{CallError, Failure};
+use faultline_domain::poll::{CURSOR_BYTES_MAX, Fetched, PAGE_ENVELOPES_MAX, Page, Poller};
+use faultline_domain::time::Timestamp;
+use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
+use faultline_store::{Journal, Store};
+use tempfile::TempDir;
+
+use crate::scope;
+
+/// What a poller answers next.
+#[derive(Clone)]
+enum Answer {
+    /// So many payloads, and whether there is more.
+    Page(usize, bool),
+    /// A cursor of so many bytes.
+    Cursor(usize),
+    Fault(Retry),
+    Trap,
+}
+
+/// Counts up: payloads are numbers, and the cursor is the last of them.
+struct Numbers {
+    instance: InstanceName,
+    answers: Mutex<VecDeque<Answer>>,
+    /// The cursors that it was given.
+    given: Mutex<Vec<Option<String>>>,
+}
+
+impl Numbers {
+    fn answering(answers: &[Answer]) -> Arc<Self> {
+        Arc::new(Self {
+            instance: InstanceName::new("numbers").expect("a name"),
+            answers: Mutex::new(answers.iter().cloned().collect()),
+            given: Mutex::default(),
+        })
+    }
+
+    fn given(&self) -> Vec<Option<String>> {
+        self.given.lock().expect("no panic").clone()
+    }
+}
+
+impl Poller for Numbers {
+    fn instance(&self) -> &InstanceName {
+        &self.instance
+    }
+
+    fn poll(&self, cursor: Option<&[u8]>, budget: u32) -> Result<Page, CallError> {
+        assert_eq!(budget, PAGE_ENVELOPES_MAX);
+        let cursor = cursor.map(|cursor| String::from_utf8_lossy(cursor).into_owned());
+        let last: usize = cursor
+            .as_deref()
+            .map_or(0, |text| text.parse().expect("a number"));
+        self.given.lock().expect("no panic").push(cursor);
+        let answer = self.answers.lock().expect("no panic").pop_front();
+        match answer.unwrap_or(Answer::Page(0, false)) {
+            Answer::Page(count, more) => {
+                let payloads = (last + 1..=last + count).map(|number| Fetched {
+                    content_type: "text/plain".to_owned(),
+                    headers: Vec::new(),
+                    body: number.to_string().into_bytes(),
+                });
+                let cursor = (last + count).to_string().into_bytes();
+                Ok(Page::new(payloads.collect(), cursor, more, None, budget)?)
+            }
+            Answer::Cursor(bytes) => Ok(Page::new(
+                Vec::new(),
+                vec![b'1'; bytes],
+                false,
+                None,
+                budget,
+            )?),
+            Answer::Fault(retry) => Err(CallError::Fault(Fault {
+                code: "http.503".to_owned(),
+                message: "not now".to_owned(),
+                retry,
+            })),
+            Answer::Trap => Err(CallError::Failure(Failure::Trap("unreachable".to_owned()))),
+        }
+    }
+}
+
+/// A journal, and a clock that stands still.
+struct World {
+    store: Store,
+    journal: Journal,
+    clock: Arc<AtomicU64>,
+    board: Arc<PollBoard>,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let journal = Journal::open(store.clone(), scope()).await;
+        Self {
+            journal: journal.expect("a journal"),
+            store,
+            clock: Arc::new(AtomicU64::new(1_000_000)),
+            board: Arc::default(),
+            _folder: folder,
+        }
+    }
+
+    async fn stage(&self, poller: &Arc<Numbers>, begin: PollBegin) -> PollStage {
+        let scheduled = ScheduledPoller {
+            poller: Arc::clone(poller) as Arc<dyn Poller>,
+            interval: Duration::from_secs(60),
+        };
+        let clock = Arc::clone(&self.clock);
+        let clock = Arc::new(move || Timestamp::from_secs(clock.load(Ordering::SeqCst)));
+        let board = Arc::clone(&self.board);
+        PollStage::begin(self.journal.clone(), &scheduled, clock, board, begin)
+            .await
+            .expect("begins")
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// The numbers in the journal, in order.
+    async fn numbers(&self) -> Vec<u64> {
+        let envelopes = self
+            .store
+            .envelope_list(&scope(), Position::START, 4_096, usize::MAX)
+            .await
+            .expect("reads");
+        let number = |body: &[u8]| String::from_utf8_lossy(body).parse().expect("a number");
+        envelopes
+            .iter()
+            .map(|envelope| {
+                let arrival = &envelope.arrival;
+                assert_eq!(arrival.source.as_str(), "numbers");
+                let connector = InstanceName::new("numbers").expect("a name");
+                assert_eq!(arrival.format, Format::Connector(connector));
+                assert_eq!(arrival.content_type, "text/plain");
+                number(&arrival.body)
+            })
+            .collect()
+    }
+}
+
+async fn poll(stage: &mut PollStage) -> Polled {
+    stage.poll(PollFrom::Cursor, &|| true).await.expect("polls")
+}
+
+#[tokio::test]
+async fn pages_are_appended_in_order_and_the_cursor_moves_with_them() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&[Answer::Page(2, true), Answer::Page(1, false)]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    assert!(
+        stage.due() <= world.now(),
+        "one that is new is asked at once"
+    );
+    assert_eq!(poll(&mut stage).await, Polled::Page(Some((Position(2), 2))));
+    assert!(stage.due() <= world.now(), "there is more");
+    assert_eq!(poll(&mut stage).await, Polled::Page(Some((Position(3), 1))));
+    assert!(stage.due() > world.now());
+    assert_eq!(poll(&mut stage).await, Polled::Page(None), "nothing new");
+    assert_eq!(world.numbers().await, [1, 2, 3]);
+    let expected = [None, Some("2".to_owned()), Some("3".to_owned())];
+    assert_eq!(numbers.given(), expected);
+    let states = world.board.states();
+    let (_, state) = states.first_key_value().expect("it is on the board");
+    assert_eq!((state.pages, state.envelopes, state.faults), (3, 3, 0));
+    assert_eq!(world.journal.head().borrow().position, Position(3));
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was_and_when_it_is_due() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&[Answer::Page(2, false), Answer::Page(2, false)]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    poll(&mut stage).await;
+    let due = stage.due();
+    drop(stage);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    assert_eq!(stage.due(), due);
+    poll(&mut stage).await;
+    assert_eq!(world.numbers().await, [1, 2, 3, 4]);
+    let stage = world.stage(&numbers, PollBegin::Renewed).await;
+    assert!(stage.due() <= world.now(), "it was changed");
+}
+
+#[tokio::test]
+async fn what_was_fetched_twice_stands_in_the_journal_once() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&vec![Answer::Page(2, false); 4]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    poll(&mut stage).await;
+    // Fetched, and then cut off before the commit: the same cursor comes again.
+    let cut_off = {
+        let wanted = || -> bool { panic!("the process ends here") };
+        let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+        tokio::spawn(async move { stage.poll(PollFrom::Cursor, &wanted).await }).await
+    };
+    assert!(cut_off.expect_err("cut off").is_panic());
+    let mut resumed = world.stage(&numbers, PollBegin::Resumed).await;
+    assert_eq!(
+        poll(&mut resumed).await,
+        Polled::Page(Some((Position(4), 2)))
+    );
+    let two = Some("2".to_owned());
+    assert_eq!(numbers.given(), [None, two.clone(), two.clone()]);
+    // Another worker that does not know of it is overtaken, and learns it.
+    assert_eq!(poll(&mut stage).await, Polled::Overtaken);
+    assert_eq!(stage.state(), resumed.state());
+    assert_eq!(world.numbers().await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn two_workers_at_once_append_one_page() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&vec![Answer::Page(3, false); 2]);
+    let mut one = world.stage(&numbers, PollBegin::Resumed).await;
+    let mut other = world.stage(&numbers, PollBegin::Resumed).await;
+    let (one, other) = tokio::join!(poll(&mut one), poll(&mut other));
+    let both = [one, other];
+    assert!(
+        both.contains(&Polled::Page(Some((Position(3), 3)))),
+        "{both:?}"
+    );
+    assert!(both.contains(&Polled::Overtaken), "{both:?}");
+    assert_eq!(world.numbers().await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_fails_whole_and_moves_nothing() {
+    let over = PAGE_ENVELOPES_MAX as usize + 1;
+    for (answer, code) in [
+        (Answer::Page(over, false), "limit.page"),
+        (Answer::Cursor(CURSOR_BYTES_MAX + 1), "limit.cursor"),
+        (Answer::Fault(Retry::Later), "http.503"),
+        (Answer::Trap, "trap"),
+    ] {
+        let world = World::new().await;
+        let numbers = Numbers::answering(&[Answer::Page(1, false), answer]);
+        let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+        poll(&mut stage).await;
+        assert_eq!(poll(&mut stage).await, Polled::Fault);
+        let state = stage.state();
+        let last = state.last_fault.as_ref().expect("it failed");
+        assert_eq!((last.code.as_str(), last.at), (code, world.now()));
+        assert_eq!(state.cursor.as_deref(), Some(b"1".as_slice()));
+        assert!(stage.due() > world.now(), "it has to wait");
+        assert_eq!(world.numbers().await, [1]);
+        // It is known after a restart, too; and then it goes on.
+        let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+        assert_eq!(stage.state().faults_in_a_row, 1);
+        poll(&mut stage).await;
+        assert_eq!(stage.state().faults_in_a_row, 0);
+        assert_eq!(numbers.given().last(), Some(&Some("1".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn what_a_fault_asks_for_is_kept_over_a_restart() {
+    let world = World::new().await;
+    let hour = Duration::from_secs(3_600);
+    let numbers = Numbers::answering(&[Answer::Fault(Retry::AfterMs(3_600_000))]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    poll(&mut stage).await;
+    assert_eq!(stage.due(), world.now().plus(hour));
+    let stage = world.stage(&numbers, PollBegin::Resumed).await;
+    assert_eq!(stage.due(), world.now().plus(hour));
+}
+
+#[tokio::test]
+async fn what_comes_after_it_was_stopped_does_not_count() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&[Answer::Page(2, false), Answer::Fault(Retry::Never)]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    let before = stage.state().clone();
+    for _ in 0..2 {
+        let allowed = AtomicBool::new(false);
+        let polled = stage
+            .poll(PollFrom::Cursor, &|| allowed.load(Ordering::SeqCst))
+            .await;
+        assert_eq!(polled.expect("polls"), Polled::Unwanted);
+    }
+    assert_eq!(*stage.state(), before);
+    assert_eq!(world.numbers().await, [0; 0]);
+    let stored = world.journal.poll_fetch(&numbers.instance).await;
+    assert_eq!(stored.expect("reads").version, 0);
+}
+
+#[tokio::test]
+async fn from_the_start_forgets_the_cursor() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&vec![Answer::Page(2, false); 3]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    poll(&mut stage).await;
+    let polled = stage.poll(PollFrom::Start, &|| true).await;
+    assert_eq!(polled.expect("polls"), Polled::Page(Some((Position(4), 2))));
+    poll(&mut stage).await;
+    assert_eq!(numbers.given(), [None, None, Some("2".to_owned())]);
+    assert_eq!(world.numbers().await, [1, 2, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_journal_that_refuses_loses_nothing() {
+    let world = World::new().await;
+    let numbers = Numbers::answering(&vec![Answer::Page(2, false); 2]);
+    let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
+    world.store.close().await;
+    let refused = stage.poll(PollFrom::Cursor, &|| true).await;
+    refused.expect_err("the database is closed");
+    assert_eq!(stage.state().cursor, None, "it is fetched again");
+}
