@@ -116,6 +116,11 @@ impl Page {
         })
     }
 
+    /// Where to go on.
+    pub fn cursor(&self) -> &[u8] {
+        &self.cursor
+    }
+
     /// The payloads, in the order in which they are to be decoded.
     pub fn into_payloads(self) -> Vec<Fetched> {
         self.payloads

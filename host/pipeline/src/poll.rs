@@ -121,6 +121,9 @@ impl PollStage {
     ///
     /// # Errors
     /// If the database refuses.
+    ///
+    /// # Panics
+    /// Never: sources can have all names that instances can have.
     pub async fn begin(
         journal: Journal,
         scheduled: &ScheduledPoller,
@@ -139,7 +142,7 @@ impl PollStage {
         Ok(Self {
             journal,
             source: SourceName::new(instance.as_str())
-                .expect("sources can have all names that instances can have, and longer ones"),
+                .expect("the shapes are the same, and instances have the shorter names"),
             poller: Arc::clone(&scheduled.poller),
             schedule,
             clock,

@@ -457,10 +457,14 @@ async fn where_a_poller_stands_is_shown_and_it_can_be_asked_at_once() {
         .problem("conflict");
     assert_eq!(problem["detail"], "poll was not asked: it does not poll");
     let nobody = "/api/v1/instances/nobody/poll";
-    let answer = bench.with_json(Method::POST, Role::Operator, nobody, &empty());
-    answer.await.problem("not-found");
-    let answer = bench.with_json(Method::POST, Role::Responder, &path, &empty());
-    answer.await.problem("forbidden");
+    bench
+        .with_json(Method::POST, Role::Operator, nobody, &empty())
+        .await
+        .problem("not-found");
+    bench
+        .with_json(Method::POST, Role::Responder, &path, &empty())
+        .await
+        .problem("forbidden");
 }
 
 #[tokio::test]

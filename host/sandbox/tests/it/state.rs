@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use faultline_domain::decode::Decoder as _;
 use faultline_domain::plugin::{CallError, Limits};
-use faultline_sandbox::{Loaded, PolledPage, WasmConnector, WasmPoller};
+use faultline_domain::poll::{Page, Poller as _};
+use faultline_sandbox::{Loaded, WasmConnector, WasmPoller};
 
 use crate::{Bench, envelope};
 
@@ -20,7 +21,7 @@ fn keeper(bench: &Bench, config: &str, granted: bool) -> (Arc<WasmConnector>, Ar
     }
 }
 
-fn fault_code(answer: Result<PolledPage, CallError>) -> String {
+fn fault_code(answer: Result<Page, CallError>) -> String {
     match answer {
         Err(CallError::Fault(fault)) => fault.code,
         other => panic!("{other:?}"),
@@ -32,14 +33,18 @@ fn a_poller_keeps_what_it_may() {
     let bench = Bench::new();
     let (_, poller) = keeper(&bench, r#"{"keys": 3}"#, true);
     let page = poller.poll(None, 2).expect("a page");
+    assert_eq!(page.cursor(), b"1");
+    let next = poller.poll(Some(page.cursor()), 2).expect("a page");
+    assert_eq!(next.cursor(), b"2");
     let bodies: Vec<String> = page
-        .payloads
-        .iter()
-        .map(|(_, body)| String::from_utf8_lossy(body).into_owned())
+        .into_payloads()
+        .into_iter()
+        .map(|payload| {
+            assert_eq!(payload.content_type, "text/plain");
+            String::from_utf8_lossy(&payload.body).into_owned()
+        })
         .collect();
     assert_eq!(bodies, ["key/000 at 1", "key/001 at 1"]);
-    let page = poller.poll(Some(&page.cursor), 2).expect("a page");
-    assert_eq!(page.cursor, b"2");
     let expected = [
         "intent kv.commit",
         "outcome kv.commit",
