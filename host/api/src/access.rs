@@ -84,6 +84,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("instance_disable", OPERATOR),
     ("instance_upgrade", OPERATOR),
     ("instance_poll", OPERATOR),
+    ("instance_usage", VIEWER),
     ("grant_list", VIEWER),
     ("grant_fetch", VIEWER),
     ("grant_put", ADMIN),

@@ -90,6 +90,30 @@ pub struct LimitOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub state_bytes: Option<u64>,
+    /// Requests that go out in one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_requests: Option<u64>,
+    /// Bytes that go out with requests in one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_sent_bytes: Option<u64>,
+    /// Bytes of answers, unpacked, in one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_received_bytes: Option<u64>,
+    /// Bytes of one answer's body, unpacked; what is beyond is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_body_bytes: Option<u64>,
+    /// Bytes that go out and come in in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_bytes_per_minute: Option<u64>,
+    /// Connections at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_connections: Option<u64>,
 }
 
 impl InstanceSettings {
@@ -191,11 +215,21 @@ impl LimitOverrides {
                 .unwrap_or(asked.log_bytes_per_minute),
             kv_bytes: self.kv_bytes.unwrap_or(asked.kv_bytes),
             state_bytes: self.state_bytes.unwrap_or(asked.state_bytes),
+            http_requests: self.http_requests.unwrap_or(asked.http_requests),
+            http_sent_bytes: self.http_sent_bytes.unwrap_or(asked.http_sent_bytes),
+            http_received_bytes: self
+                .http_received_bytes
+                .unwrap_or(asked.http_received_bytes),
+            http_body_bytes: self.http_body_bytes.unwrap_or(asked.http_body_bytes),
+            http_bytes_per_minute: self
+                .http_bytes_per_minute
+                .unwrap_or(asked.http_bytes_per_minute),
+            http_connections: self.http_connections.unwrap_or(asked.http_connections),
         }
         .clamp_to(ceiling)
     }
 
-    fn named(&self) -> [(&'static str, Option<u64>); 10] {
+    fn named(&self) -> [(&'static str, Option<u64>); 16] {
         [
             ("memory_bytes", self.memory_bytes),
             ("table_elements", self.table_elements),
@@ -207,6 +241,12 @@ impl LimitOverrides {
             ("log_bytes_per_minute", self.log_bytes_per_minute),
             ("kv_bytes", self.kv_bytes),
             ("state_bytes", self.state_bytes),
+            ("http_requests", self.http_requests),
+            ("http_sent_bytes", self.http_sent_bytes),
+            ("http_received_bytes", self.http_received_bytes),
+            ("http_body_bytes", self.http_body_bytes),
+            ("http_bytes_per_minute", self.http_bytes_per_minute),
+            ("http_connections", self.http_connections),
         ]
     }
 }

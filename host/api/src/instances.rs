@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use faultline_bundle::{Bundle, Component, Manifest};
-use faultline_domain::grant::Grant as DomainGrant;
+use faultline_bundle::{Bundle, Component, ConfigSchema, Manifest, setting};
+use faultline_domain::grant::{Asked, Grant as DomainGrant, Request};
 use faultline_domain::id::InstanceName;
+use faultline_domain::time::Timestamp;
 use faultline_store::InstanceRecord;
 use serde_json::{Value, json};
 
@@ -14,7 +15,9 @@ use crate::control::{Candidate, InstanceState, InstanceStatus};
 use crate::instance_settings::InstanceSettings;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::views::{Capability, FieldProblem, Grant, Instance, InstanceSummary, Place, Poll};
+use crate::views::{
+    Capability, FieldProblem, Grant, Instance, InstanceSummary, Place, Poll, RequestedUse, Standing,
+};
 
 /// The instance of this name.
 pub(crate) async fn find(shared: &Shared, name: &str) -> Result<InstanceRecord, Problem> {
@@ -140,6 +143,53 @@ fn unknown_plugin() -> (String, String) {
     ("unknown".to_owned(), "unknown".to_owned())
 }
 
+/// The configuration of an instance with the defaults of its schema, where
+/// rules look up their hosts.
+pub(crate) async fn settings_of(
+    shared: &Shared,
+    record: &InstanceRecord,
+) -> Result<Value, Problem> {
+    let manifest = bundles::manifest(&shared.store, record.bundle)
+        .await?
+        .map_err(Problem::conflict)?;
+    let component = component(&manifest, Some(&record.component))?;
+    let schema = match &component.config_schema {
+        None => ConfigSchema::empty(),
+        Some(file) => {
+            let text = bundles::text_file(&shared.store, record.bundle, file).await?;
+            ConfigSchema::parse(&text.unwrap_or_default())
+                .map_err(|error| Problem::conflict(error.to_string()))?
+        }
+    };
+    let resolved = schema.resolve(&record.config);
+    resolved.map_err(|error| Problem::conflict(error.to_string()))
+}
+
+/// A capability, as it is asked for and granted.
+fn capability(
+    request: &Request,
+    config: &Value,
+    grant: Option<DomainGrant>,
+    now: Timestamp,
+) -> Capability {
+    let asked = request.asked(&|key| setting(config, key)).ok();
+    let standing = match (&grant, &asked) {
+        (None, _) => Standing::NotGranted,
+        (Some(grant), _) if grant.is_expired(now) => Standing::Expired,
+        (Some(grant), Some(asked)) if asked.is_no_more_than(&grant.terms.asked) => {
+            Standing::Granted
+        }
+        (Some(_), _) => Standing::Changed,
+    };
+    let Asked { rules, .. } = asked.unwrap_or_default();
+    Capability {
+        requested: RequestedUse::from(request),
+        asked: rules.iter().map(ToString::to_string).collect(),
+        grant: grant.map(Grant::from),
+        standing,
+    }
+}
+
 pub(crate) async fn statuses(shared: &Shared) -> BTreeMap<InstanceName, InstanceStatus> {
     let statuses = shared.control.instances().await;
     statuses
@@ -195,13 +245,12 @@ pub(crate) async fn view(shared: &Shared, record: &InstanceRecord) -> Result<Ins
         let asked = component.limits.resolve(ceiling);
         settings.limits.over(asked, ceiling).into()
     });
+    let config = settings_of(shared, record).await.unwrap_or(Value::Null);
+    let now = shared.now();
     let requests = component.map_or_else(Vec::new, |component| component.capabilities);
     let capabilities = requests
         .iter()
-        .map(|request| Capability {
-            requested: request.into(),
-            grant: grants.remove(&request.id).map(Grant::from),
-        })
+        .map(|request| capability(request, &config, grants.remove(&request.id), now))
         .collect();
     Ok(Instance {
         summary: summary(record, Some(plugin), statuses.get(&record.name)),

@@ -30,6 +30,7 @@ mod overview;
 mod prefix;
 mod problem;
 mod shared;
+mod usage;
 pub mod views;
 
 pub use api::{Api, Clock, Parts, Randomness};

@@ -20,7 +20,7 @@ use crate::access::{Operations, SECURITY_SCHEME};
 use crate::endpoints::{
     alerts, audit, changes, commands, dead_letters, envelopes, events, explanation, grants,
     incidents, instances, machine, plugins, polls, refusals, series, sources, status, tokens,
-    topology, upgrades,
+    topology, upgrades, usage,
 };
 use crate::problem::ProblemKind;
 use crate::shared::Shared;
@@ -100,6 +100,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(instances::instance_disable))
         .routes(routes!(upgrades::instance_upgrade))
         .routes(routes!(polls::instance_poll))
+        .routes(routes!(usage::instance_usage))
         .routes(routes!(grants::grant_list))
         .routes(routes!(
             grants::grant_fetch,

@@ -62,6 +62,16 @@ pub struct ConfigSchema {
     validator: Validator,
 }
 
+/// What a key of a configuration holds, as text, for rules that take a host
+/// from there; none if it is not there, or holds neither text nor a number.
+pub fn setting(config: &Value, key: &str) -> Option<String> {
+    match config.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 impl ConfigSchema {
     /// Reads a schema. It must describe an object, and refer to nothing
     /// outside itself.

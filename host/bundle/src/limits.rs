@@ -23,6 +23,12 @@ pub struct LimitRequests {
     log_per_minute: Option<ByteSize>,
     kv: Option<ByteSize>,
     state: Option<ByteSize>,
+    http_requests: Option<u64>,
+    http_sent: Option<ByteSize>,
+    http_received: Option<ByteSize>,
+    http_body: Option<ByteSize>,
+    http_per_minute: Option<ByteSize>,
+    http_connections: Option<u64>,
 }
 
 impl LimitRequests {
@@ -41,6 +47,12 @@ impl LimitRequests {
             log_bytes_per_minute: bytes(self.log_per_minute, default.log_bytes_per_minute),
             kv_bytes: bytes(self.kv, default.kv_bytes),
             state_bytes: bytes(self.state, default.state_bytes),
+            http_requests: self.http_requests.unwrap_or(default.http_requests),
+            http_sent_bytes: bytes(self.http_sent, default.http_sent_bytes),
+            http_received_bytes: bytes(self.http_received, default.http_received_bytes),
+            http_body_bytes: bytes(self.http_body, default.http_body_bytes),
+            http_bytes_per_minute: bytes(self.http_per_minute, default.http_bytes_per_minute),
+            http_connections: self.http_connections.unwrap_or(default.http_connections),
         }
         .clamp_to(ceiling)
     }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use faultline_domain::attach::Attach;
 use faultline_domain::grant::{Request, Use};
 use faultline_domain::plugin::{Inputs, Kind};
+use faultline_domain::rule::RuleTemplate;
 use semver::Version;
 use serde::Deserialize;
 use thiserror::Error;
@@ -20,6 +22,9 @@ const COMPONENTS_MAX: usize = 16;
 
 /// The most capabilities of one component.
 const CAPABILITIES_MAX: usize = 32;
+
+/// The most rules of one capability.
+const RULES_MAX: usize = 64;
 
 /// The most characters of a text that people read.
 const TEXT_CHARS_MAX: usize = 300;
@@ -216,7 +221,7 @@ struct RawCapability {
     #[serde(rename = "use")]
     using: Use,
     #[serde(default)]
-    rule: Vec<String>,
+    rule: Vec<RuleTemplate>,
     attach: Option<RawAttach>,
     #[serde(default)]
     required: bool,
@@ -225,11 +230,11 @@ struct RawCapability {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[expect(dead_code, reason = "parsed so that its keys are known, then refused")]
 struct RawAttach {
     to: Vec<String>,
-    header: String,
-    format: String,
+    header: Option<String>,
+    format: Option<String>,
+    query: Option<String>,
 }
 
 impl RawManifest {
@@ -408,14 +413,56 @@ fn check_capabilities(raw: Vec<RawCapability>) -> Result<Vec<Request>, String> {
                 "capability `{id}`: `{key}` does not go with use `{using}`"
             ));
         }
+        let rules = capability.rule.len();
+        if capability.using == Use::Http && !(1..=RULES_MAX).contains(&rules) {
+            return Err(format!(
+                "capability `{id}` has {rules} rules: say where to with 1 to {RULES_MAX}, as in \
+                 `rule = [\"GET https://api.example.com/**\"]`"
+            ));
+        }
+        let attach = capability.attach.map(|attach| {
+            let RawAttach {
+                to,
+                header,
+                format,
+                query,
+            } = attach;
+            Attach::new(to, header.as_deref(), format.as_deref(), query.as_deref())
+                .map_err(|error| format!("capability `{id}`: attach: {error}"))
+        });
         requests.push(Request {
+            attach: attach.transpose()?,
             id: capability.id,
             using: capability.using,
             required: capability.required,
             reason: capability.reason,
+            rules: capability.rule,
         });
     }
+    check_attached(&requests)?;
     Ok(requests)
+}
+
+/// Secrets go with requests that there are.
+fn check_attached(requests: &[Request]) -> Result<(), String> {
+    let destinations = || requests.iter().filter(|request| request.using == Use::Http);
+    for request in requests {
+        let to = request.attach.as_ref().map_or(&[][..], Attach::to);
+        for id in to {
+            if destinations().any(|destination| destination.id == *id) {
+                continue;
+            }
+            let known = strict_toml::nearest(id, destinations().map(|to| to.id.as_str()));
+            let meant =
+                known.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+            return Err(format!(
+                "capability `{}`: is attached to `{}`, which is no capability with use `http`{meant}",
+                request.id,
+                id.escape_default()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// People decide by these texts, at a terminal: nothing in them may move its

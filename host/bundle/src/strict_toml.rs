@@ -65,9 +65,12 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// `serde` says which words it knows: "unknown field `x`, expected `a` or `b`"
 /// and "…, expected one of `a`, `b`, `c`" (`serde::de::Error::unknown_field`
-/// and `unknown_variant`). The nearest of them is what was probably meant.
+/// and `unknown_variant`), and so do rules. The nearest of them is what was
+/// probably meant.
 pub fn with_suggestion(message: &str) -> String {
-    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let is_unknown = ["field", "variant", "method", "scheme"]
+        .iter()
+        .any(|what| message.starts_with(&format!("unknown {what}")));
     let mut words = message.split('`').skip(1).step_by(2);
     let suggestion = if is_unknown {
         words.next().and_then(|unknown| nearest(unknown, words))

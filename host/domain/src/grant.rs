@@ -2,15 +2,28 @@
 //! follows from both.
 //!
 //! `effective = requested ∩ granted`, computed once when an instance starts,
-//! into a set that nothing can change. Every host function consults it.
+//! into a set that nothing can change. Every host function consults it, with
+//! the time, since a grant can end. What no plugin at all may do, whoever
+//! granted it, the way out checks beside it.
+//!
+//! A grant remembers what was asked for when it was given. If that becomes more
+//! (another version, another host in the configuration), it is void until
+//! somebody has looked at it again.
 
-use std::collections::BTreeMap;
+mod effective;
+
 use std::fmt;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::attach::Attach;
+use crate::rule::{Rule, RuleError, RuleTemplate};
+use crate::secret::SecretRef;
 use crate::time::Timestamp;
+
+pub use effective::{Allowed, Effective, Permit};
 
 /// What a capability lets a component do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,7 +69,7 @@ impl Use {
     /// Whether this host can enforce it. What it cannot enforce it does not
     /// load: a capability is never ignored.
     pub const fn is_enforced(self) -> bool {
-        matches!(self, Use::Kv)
+        matches!(self, Use::Http | Use::Secret | Use::SecretReveal | Use::Kv)
     }
 }
 
@@ -77,6 +90,57 @@ pub struct Request {
     pub required: bool,
     /// The author's reason, shown to the operator.
     pub reason: String,
+    /// Of `http`: which requests; at least one rule. Empty for all others.
+    #[serde(default)]
+    pub rules: Vec<RuleTemplate>,
+    /// Of `secret`: where the host puts it into requests; none if it is only
+    /// computed with.
+    #[serde(default)]
+    pub attach: Option<Attach>,
+}
+
+impl Request {
+    /// Whether it asks for nothing that an earlier version of it did not ask
+    /// for: the same use, of no other rules and places.
+    pub fn asks_no_more_than(&self, before: &Self) -> bool {
+        self.id == before.id
+            && self.using == before.using
+            && self.rules.iter().all(|rule| before.rules.contains(rule))
+            && (self.attach.is_none() || self.attach == before.attach)
+    }
+
+    /// What it comes to with a configuration. `setting` gives what a key of
+    /// the configuration holds, as text.
+    ///
+    /// # Errors
+    /// If the configuration does not hold what a rule needs.
+    pub fn asked(&self, setting: &dyn Fn(&str) -> Option<String>) -> Result<Asked, RuleError> {
+        let rules = self.rules.iter().map(|rule| rule.resolve(setting));
+        Ok(Asked {
+            rules: rules.collect::<Result<_, _>>()?,
+            attach: self.attach.as_ref().map(ToString::to_string),
+        })
+    }
+}
+
+/// What a capability comes to: what an operator is shown and consents to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Of `http`: which requests.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Of `secret`: where it goes, in words.
+    #[serde(default)]
+    pub attach: Option<String>,
+}
+
+impl Asked {
+    /// Whether nothing is asked for that was not asked for then.
+    pub fn is_no_more_than(&self, then: &Self) -> bool {
+        let was_asked = |rule: &Rule| then.rules.iter().any(|other| other.includes(rule));
+        self.rules.iter().all(was_asked) && (self.attach.is_none() || self.attach == then.attach)
+    }
 }
 
 /// What an operator allowed one instance.
@@ -90,6 +154,63 @@ pub struct Grant {
     pub at: Timestamp,
     /// Why, in the operator's words.
     pub reason: String,
+    /// From when on it is of no use any more.
+    pub expires: Option<Timestamp>,
+    /// What is allowed, and what was asked for at the time.
+    pub terms: Terms,
+}
+
+/// What a grant allows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// What was asked for when it was granted.
+    #[serde(default)]
+    pub asked: Asked,
+    /// Of `http`: which requests, of those that were asked for.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Of `http`: networks that are not of the open internet, into which the
+    /// names of these rules may lead.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
+    /// Of `secret` and `secret-reveal`: where it is kept.
+    #[serde(default)]
+    pub secret: Option<SecretRef>,
+}
+
+impl Grant {
+    /// A grant of all that is asked for, for ever.
+    pub fn whole(capability: &str, asked: Asked, by: &str, at: Timestamp, reason: &str) -> Self {
+        Self {
+            capability: capability.to_owned(),
+            by: by.to_owned(),
+            at,
+            reason: reason.to_owned(),
+            expires: None,
+            terms: Terms {
+                rules: asked.rules.clone(),
+                asked,
+                networks: Vec::new(),
+                secret: None,
+            },
+        }
+    }
+
+    /// Whether it is of no use any more.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it allows all that another grant of the same capability allows.
+    pub fn allows_all_of(&self, other: &Self) -> bool {
+        let within = |rule: &Rule| self.terms.rules.iter().any(|ours| ours.includes(rule));
+        self.capability == other.capability
+            && self.expires == other.expires
+            && self.terms.secret == other.terms.secret
+            && self.terms.networks == other.terms.networks
+            && other.terms.rules.iter().all(within)
+    }
 }
 
 /// Why an instance cannot start yet, or at all.
@@ -105,6 +226,39 @@ pub enum GrantError {
         /// The author's reason.
         reason: String,
     },
+    /// It was granted, but for less than is asked for now.
+    #[error(
+        "now asks for more with `{id}` ({using}) than when it was granted: look at it with \
+         `faultline plugin can` and grant it again"
+    )]
+    Changed {
+        /// Which capability.
+        id: String,
+        /// What for.
+        using: Use,
+    },
+    /// The grant has ended.
+    #[error("the grant of `{id}` ({using}) has expired: grant it again")]
+    Expired {
+        /// Which capability.
+        id: String,
+        /// What for.
+        using: Use,
+    },
+    /// It was granted without saying which secret.
+    #[error(
+        "the grant of `{id}` ({using}) names no secret: grant it again with \
+         `--secret {id}=env:NAME` or `--secret {id}=file:/path`"
+    )]
+    NoSecret {
+        /// Which capability.
+        id: String,
+        /// What for.
+        using: Use,
+    },
+    /// The configuration does not say what it should.
+    #[error("{0}")]
+    Setting(RuleError),
     /// It asks for what this host cannot enforce.
     #[error("asks for `{id}` ({using}), which this version of Faultline cannot enforce")]
     NotEnforced {
@@ -121,113 +275,18 @@ pub enum GrantError {
     },
 }
 
-/// What an instance may do: fixed when it starts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Effective {
-    allowed: BTreeMap<String, Use>,
-}
-
-impl Effective {
-    /// What follows from the requests and the grants.
-    ///
-    /// # Errors
-    /// All the reasons why the instance cannot start: a required capability
-    /// that was not granted, any that this host cannot enforce, a grant of
-    /// what was not asked for.
-    pub fn resolve(requested: &[Request], granted: &[Grant]) -> Result<Self, Vec<GrantError>> {
-        let mut errors = Vec::new();
-        let mut allowed = BTreeMap::new();
-        for request in requested {
-            let is_granted = granted.iter().any(|grant| grant.capability == request.id);
-            if !request.using.is_enforced() {
-                errors.push(GrantError::NotEnforced {
-                    id: request.id.clone(),
-                    using: request.using,
-                });
-            } else if is_granted {
-                allowed.insert(request.id.clone(), request.using);
-            } else if request.required {
-                errors.push(GrantError::Missing {
-                    id: request.id.clone(),
-                    using: request.using,
-                    reason: request.reason.clone(),
-                });
-            }
-        }
-        for grant in granted {
-            if !requested
-                .iter()
-                .any(|request| request.id == grant.capability)
-            {
-                errors.push(GrantError::NotRequested {
-                    id: grant.capability.clone(),
-                });
-            }
-        }
-        if errors.is_empty() {
-            Ok(Self { allowed })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// The capability that allows this use; none if nothing does.
-    pub fn allows(&self, using: Use) -> Option<&str> {
-        self.allowed
-            .iter()
-            .find(|(_, allowed)| **allowed == using)
-            .map(|(id, _)| id.as_str())
-    }
-
-    /// All capabilities, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Use)> {
-        self.allowed.iter().map(|(id, using)| (id.as_str(), *using))
+impl GrantError {
+    /// Whether somebody who may grant can help.
+    pub const fn waits_for_consent(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. }
+                | Self::Changed { .. }
+                | Self::Expired { .. }
+                | Self::NoSecret { .. }
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(id: &str, using: Use, required: bool) -> Request {
-        Request {
-            id: id.to_owned(),
-            using,
-            required,
-            reason: "to remember".to_owned(),
-        }
-    }
-
-    fn grant(capability: &str) -> Grant {
-        Grant {
-            capability: capability.to_owned(),
-            by: "dana".to_owned(),
-            at: Timestamp::ZERO,
-            reason: String::new(),
-        }
-    }
-
-    #[test]
-    fn nothing_is_allowed_that_was_not_granted() {
-        let requested = [request("state", Use::Kv, false)];
-        let effective = Effective::resolve(&requested, &[]).expect("optional");
-        assert_eq!(effective.allows(Use::Kv), None);
-        let effective = Effective::resolve(&requested, &[grant("state")]).expect("granted");
-        assert_eq!(effective.allows(Use::Kv), Some("state"));
-        assert_eq!(effective.allows(Use::Http), None);
-    }
-
-    #[test]
-    fn every_reason_is_given() {
-        let requested = [
-            request("state", Use::Kv, true),
-            request("api", Use::Http, false),
-        ];
-        let errors = Effective::resolve(&requested, &[grant("other")]).expect_err("three");
-        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(texts.len(), 3, "{texts:?}");
-        assert!(texts[0].contains("needs `state`"));
-        assert!(texts[1].contains("cannot enforce"));
-        assert!(texts[2].contains("does not ask for"));
-    }
-}
+mod tests;

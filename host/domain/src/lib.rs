@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod alert;
+pub mod attach;
 pub mod audit;
 pub mod conventions;
 pub mod decode;
@@ -29,9 +30,12 @@ pub mod id;
 pub mod incident;
 pub mod incidents;
 pub mod labels;
+pub mod network;
 pub mod plugin;
 pub mod poll;
 pub mod proposal;
+pub mod rule;
+pub mod secret;
 pub mod severity;
 pub mod signal;
 pub mod situation;

@@ -87,9 +87,40 @@ pub enum Limit {
     Cursor,
     /// Envelopes of a page that a poller fetched.
     Page,
+    /// Requests that go out in one call.
+    HttpRequests,
+    /// Bytes that go out with requests in one call.
+    HttpSent,
+    /// Bytes of answers in one call.
+    HttpReceived,
+    /// Bytes of one answer's body.
+    HttpBody,
+    /// How often the size of an answer's body is multiplied by unpacking it.
+    HttpRatio,
+    /// Bytes that go out and come in in a minute.
+    HttpMinute,
+    /// Connections at a time.
+    HttpConnections,
+    /// Redirects of one request.
+    HttpRedirects,
+    /// Time on the clock for one request.
+    HttpTime,
 }
 
 impl Limit {
+    /// Those of requests that go out.
+    pub const OF_HTTP: [Limit; 9] = [
+        Limit::HttpRequests,
+        Limit::HttpSent,
+        Limit::HttpReceived,
+        Limit::HttpBody,
+        Limit::HttpRatio,
+        Limit::HttpMinute,
+        Limit::HttpConnections,
+        Limit::HttpRedirects,
+        Limit::HttpTime,
+    ];
+
     /// The name, such as `limit.memory`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +137,15 @@ impl Limit {
             Limit::State => "limit.state",
             Limit::Cursor => "limit.cursor",
             Limit::Page => "limit.page",
+            Limit::HttpRequests => "limit.http-requests",
+            Limit::HttpSent => "limit.http-sent",
+            Limit::HttpReceived => "limit.http-received",
+            Limit::HttpBody => "limit.http-body",
+            Limit::HttpRatio => "limit.http-ratio",
+            Limit::HttpMinute => "limit.http-minute",
+            Limit::HttpConnections => "limit.http-connections",
+            Limit::HttpRedirects => "limit.http-redirects",
+            Limit::HttpTime => "limit.http-time",
         }
     }
 }
@@ -139,6 +179,18 @@ pub struct Limits {
     pub kv_bytes: u64,
     /// Bytes of saved state.
     pub state_bytes: u64,
+    /// Requests that go out in one call.
+    pub http_requests: u64,
+    /// Bytes that go out with requests in one call.
+    pub http_sent_bytes: u64,
+    /// Bytes of answers, unpacked, in one call.
+    pub http_received_bytes: u64,
+    /// Bytes of one answer's body, unpacked; what is beyond is cut.
+    pub http_body_bytes: u64,
+    /// Bytes that go out and come in in a minute.
+    pub http_bytes_per_minute: u64,
+    /// Connections at a time.
+    pub http_connections: u64,
 }
 
 impl Default for Limits {
@@ -155,6 +207,12 @@ impl Default for Limits {
             log_bytes_per_minute: 256 << 10,
             kv_bytes: 16 * MIB,
             state_bytes: 32 * MIB,
+            http_requests: 100,
+            http_sent_bytes: 8 * MIB,
+            http_received_bytes: 32 * MIB,
+            http_body_bytes: 8 * MIB,
+            http_bytes_per_minute: 64 * MIB,
+            http_connections: 4,
         }
     }
 }
@@ -175,6 +233,12 @@ impl Limits {
             log_bytes_per_minute: 4 * MIB,
             kv_bytes: 256 * MIB,
             state_bytes: 256 * MIB,
+            http_requests: 1_000,
+            http_sent_bytes: 64 * MIB,
+            http_received_bytes: 128 * MIB,
+            http_body_bytes: 64 * MIB,
+            http_bytes_per_minute: 1024 * MIB,
+            http_connections: 32,
         }
     }
 
@@ -192,6 +256,14 @@ impl Limits {
             log_bytes_per_minute: self.log_bytes_per_minute.min(ceiling.log_bytes_per_minute),
             kv_bytes: self.kv_bytes.min(ceiling.kv_bytes),
             state_bytes: self.state_bytes.min(ceiling.state_bytes),
+            http_requests: self.http_requests.min(ceiling.http_requests),
+            http_sent_bytes: self.http_sent_bytes.min(ceiling.http_sent_bytes),
+            http_received_bytes: self.http_received_bytes.min(ceiling.http_received_bytes),
+            http_body_bytes: self.http_body_bytes.min(ceiling.http_body_bytes),
+            http_bytes_per_minute: self
+                .http_bytes_per_minute
+                .min(ceiling.http_bytes_per_minute),
+            http_connections: self.http_connections.min(ceiling.http_connections),
         }
     }
 }

@@ -137,8 +137,8 @@ async fn follow(
         .is_ok();
     let asked = asked_for(store, instance).await?;
     let asks_for_more = component.capabilities.iter().any(|request| {
-        let same = |before: &Request| before.id == request.id && before.using == request.using;
-        request.required || !asked.iter().any(same)
+        let asked_then = |before: &Request| request.asks_no_more_than(before);
+        request.required || !asked.iter().any(asked_then)
     });
     if asks_for_more || !takes_config {
         tracing::warn!(

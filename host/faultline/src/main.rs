@@ -21,6 +21,7 @@ mod retention;
 mod serve;
 mod services;
 mod stages;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -33,6 +33,7 @@ use crate::polls::{self, Polling};
 use crate::randomness;
 use crate::services::StoreServices;
 use crate::stages::{self, Bell, Faults};
+use crate::vault::Vault;
 
 /// The setting that names this installation.
 const INSTALL: &str = "install.id";
@@ -77,9 +78,11 @@ impl Node {
             .with_context(|| format!("opening the databases in {}", path.display()))?;
         let scope = config.data.scope.clone();
         let journal = Journal::open(store.clone(), scope.clone()).await?;
-        let services = Arc::new(StoreServices(store.clone()));
+        let vault = Vault::new(path, &config.plugins.secrets);
+        let services = Arc::new(StoreServices(store.clone(), vault));
         let sandbox = Sandbox::start(services, Handle::current(), Arc::new(now))
-            .context("starting the sandbox of plugins")?;
+            .context("starting the sandbox of plugins")?
+            .with_egress(config.plugins.egress.way_out()?);
         let hooks = Arc::new(HookTable::default());
         let host = Arc::new(PluginHost::new(
             store.clone(),

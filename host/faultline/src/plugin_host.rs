@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use faultline_api::{Candidate, InstanceSettings, InstanceState, InstanceStatus};
-use faultline_bundle::{Bundle, Component};
+use faultline_bundle::{Bundle, Component, setting};
 use faultline_domain::envelope::Format;
 use faultline_domain::grant::{Effective, Grant, GrantError};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
@@ -18,6 +18,7 @@ use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox};
 use faultline_store::{InstanceRecord, Store};
 use tokio::sync::watch;
 
+use crate::clock::now;
 use crate::readers::standard_readers;
 
 /// What runs, and why other things do not.
@@ -63,7 +64,7 @@ impl MadeOf {
     fn may_run_until(&self, later: &Self) -> bool {
         let granted = |grant: &Grant| {
             let mut grants = later.grants.iter();
-            grants.any(|other| other.capability == grant.capability)
+            grants.any(|other| other.allows_all_of(grant))
         };
         later.record.enabled
             && later.record.kind == self.record.kind
@@ -183,6 +184,10 @@ impl PluginHost {
             if slot.outcome.is_ok() && !later.is_some_and(|later| slot.made_of.may_run_until(later))
             {
                 any = true;
+                if let Ok(running) = &slot.outcome {
+                    // Also for calls that are under way.
+                    running.loaded.revoke();
+                }
                 slot.outcome = Err(Idle {
                     state: InstanceState::Starting,
                     reason: None,
@@ -208,11 +213,13 @@ impl PluginHost {
             .component(&candidate.component)
             .cloned()
             .ok_or_else(|| vec![format!("has no component `{}`", candidate.component)])?;
-        let grants = match Effective::resolve(&component.capabilities, &candidate.granted) {
+        let key = |key: &str| setting(&candidate.config, key);
+        let requested = &component.capabilities;
+        let grants = match Effective::resolve(requested, &candidate.granted, &key, now()) {
             Ok(grants) => grants,
             // It would wait for them; whether it could run with them is what is
             // asked.
-            Err(errors) if errors.iter().all(is_missing) => Effective::default(),
+            Err(errors) if errors.iter().all(GrantError::waits_for_consent) => Effective::default(),
             Err(errors) => return Err(errors.iter().map(ToString::to_string).collect()),
         };
         let plan = Plan {
@@ -425,10 +432,12 @@ fn plan(
         .map_err(Idle::failed)?
         .resolve(&record.config)
         .map_err(Idle::failed)?;
-    let grants = Effective::resolve(&component.capabilities, grants).map_err(|errors| {
+    let key = |key: &str| setting(&config, key);
+    let grants = Effective::resolve(&component.capabilities, grants, &key, now());
+    let grants = grants.map_err(|errors| {
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Idle {
-            state: if errors.iter().all(is_missing) {
+            state: if errors.iter().all(GrantError::waits_for_consent) {
                 InstanceState::PendingGrant
             } else {
                 InstanceState::Failed
@@ -494,10 +503,6 @@ impl Plan {
     }
 }
 
-fn is_missing(error: &GrantError) -> bool {
-    matches!(error, GrantError::Missing { .. })
-}
-
 fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
     let usage = loaded.usage();
     faultline_api::Usage {
@@ -517,16 +522,15 @@ fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
 
 #[cfg(test)]
 mod tests {
+    use faultline_domain::grant::Asked;
     use faultline_domain::time::Timestamp;
 
     use super::*;
 
     fn made_of(capabilities: &[&str]) -> MadeOf {
-        let grants = capabilities.iter().map(|capability| Grant {
-            capability: (*capability).to_owned(),
-            by: "local:dana".to_owned(),
-            at: Timestamp::ZERO,
-            reason: "a test".to_owned(),
+        let grants = capabilities.iter().map(|capability| {
+            let at = Timestamp::ZERO;
+            Grant::whole(capability, Asked::default(), "local:dana", at, "a test")
         });
         MadeOf {
             record: InstanceRecord {

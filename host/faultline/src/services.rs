@@ -2,15 +2,33 @@
 
 use faultline_domain::audit::Entry;
 use faultline_domain::id::InstanceName;
+use faultline_domain::secret::{Secret, SecretRef};
 use faultline_sandbox::{Committed, Item, ItemChange, Pending, ServiceError, Services};
 use faultline_store::{KvChange, KvCommit, KvEntry, Store, StoreError};
 
-/// The store, as the sandbox sees it.
-pub(crate) struct StoreServices(pub(crate) Store);
+use crate::vault::Vault;
+
+/// The store and the secrets, as the sandbox sees them.
+pub(crate) struct StoreServices(pub(crate) Store, pub(crate) Vault);
 
 impl Services for StoreServices {
     fn audit(&self, entry: Entry) -> Pending<'_, u64> {
         Box::pin(async move { self.0.audit_append(entry).await.map_err(|e| refused(&e)) })
+    }
+
+    fn secret(&self, reference: SecretRef) -> Pending<'_, Secret> {
+        let vault = self.1.clone();
+        Box::pin(async move {
+            // Files can lie on disks that are slow to answer.
+            let fetching = tokio::task::spawn_blocking(move || vault.fetch(&reference));
+            match fetching.await {
+                Ok(fetched) => fetched.map_err(|error| {
+                    tracing::warn!("a plugin cannot use its secret: {error}");
+                    ServiceError("the secret cannot be had: the host's log says why".to_owned())
+                }),
+                Err(_) => Err(ServiceError("the secret cannot be had".to_owned())),
+            }
+        })
     }
 
     fn kv_fetch(&self, instance: InstanceName, keys: Vec<String>) -> Pending<'_, Vec<Item>> {

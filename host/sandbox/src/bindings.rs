@@ -16,6 +16,9 @@ wasmtime::component::bindgen!({
             import faultline:plugin/log@0.1.0;
             import faultline:plugin/config@0.1.0;
             import faultline:plugin/kv@0.1.0;
+            import faultline:plugin/http@0.1.0;
+            import faultline:plugin/secrets@0.1.0;
+            import faultline:plugin/secrets-reveal@0.1.0;
             export faultline:plugin/decode@0.1.0;
             export faultline:plugin/poll@0.1.0;
             export faultline:plugin/detect@0.1.0;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
+use faultline_egress::Allowance;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -18,6 +19,8 @@ pub(crate) struct GuestState {
     pub(crate) limiter: Limiter,
     pub(crate) meter: Meter,
     pub(crate) host_calls_left: u64,
+    /// What this call may still send and receive.
+    pub(crate) allowance: Allowance,
     /// What the guest is doing, which decides what it may do meanwhile.
     pub(crate) call: Call,
 }
@@ -64,6 +67,7 @@ impl GuestState {
             limiter: Limiter::new(limits),
             meter: Meter::new(limits.cpu_per_call, limits.wall_per_call),
             host_calls_left: limits.host_calls,
+            allowance: Allowance::new(limits, Arc::clone(&instance.minute)),
             call: Call::Start,
             instance,
         }
@@ -140,6 +144,8 @@ impl<E> Guest<E> {
         let state = self.store.data_mut();
         state.call = call;
         state.host_calls_left = state.instance.spec.limits.host_calls;
+        let minute = Arc::clone(&state.instance.minute);
+        state.allowance = Allowance::new(&state.instance.spec.limits, minute);
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
         let state = self.store.data();

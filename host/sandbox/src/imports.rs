@@ -137,6 +137,8 @@ mod tests {
         let log = "faultline:plugin/log@0.1.0";
         assert_eq!(refusal(log, Kind::Detector, false, &[]), None);
         assert_eq!(refusal(kv, Kind::Connector, true, &[Use::Kv]), None);
+        let http = "faultline:plugin/http@0.1.0";
+        assert_eq!(refusal(http, Kind::Connector, true, &[Use::Http]), None);
         let cases = [
             (kv, Kind::Connector, true, &[][..], "declares no capability"),
             (
@@ -153,6 +155,14 @@ mod tests {
                 &[Use::Kv][..],
                 "nothing but what it is given",
             ),
+            (
+                http,
+                Kind::Connector,
+                true,
+                &[Use::Secret],
+                "declares no capability",
+            ),
+            (http, Kind::Correlator, true, &[Use::Http], "nothing but"),
             (
                 "wasi:cli/environment@0.2.0",
                 Kind::Connector,
@@ -175,10 +185,10 @@ mod tests {
                 "does not have",
             ),
             (
-                "faultline:plugin/http@0.1.0",
+                "faultline:plugin/exec@0.1.0",
                 Kind::Connector,
                 true,
-                &[Use::Http],
+                &[Use::Exec],
                 "does not offer",
             ),
         ];

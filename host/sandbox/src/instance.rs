@@ -10,7 +10,9 @@ use faultline_domain::grant::Effective;
 use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::{Failure, Limits};
 use faultline_domain::time::Timestamp;
+use faultline_egress::{Egress, Minute};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::services::{Pending, ServiceError, Services};
 use crate::stats::Stats;
@@ -46,9 +48,14 @@ pub(crate) struct Instance {
     pub(crate) spec: InstanceSpec,
     pub(crate) stats: Stats,
     pub(crate) log: LogBudget,
-    services: Arc<dyn Services>,
-    runtime: Handle,
+    /// Where requests go out; none if this host has no way out.
+    pub(crate) egress: Option<Egress>,
+    /// What all its guests may send and receive.
+    pub(crate) minute: Arc<Minute>,
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) runtime: Handle,
     clock: Clock,
+    revoked: watch::Sender<bool>,
     failures: Mutex<BTreeMap<&'static str, Repeated>>,
 }
 
@@ -65,11 +72,15 @@ impl Instance {
     pub(crate) fn new(
         spec: InstanceSpec,
         services: Arc<dyn Services>,
+        egress: Option<Egress>,
         runtime: Handle,
         clock: Clock,
     ) -> Self {
         Self {
             log: LogBudget::new(spec.limits.log_bytes_per_minute),
+            minute: Arc::new(Minute::new(&spec.limits)),
+            egress,
+            revoked: watch::Sender::new(false),
             spec,
             stats: Stats::default(),
             services,
@@ -84,23 +95,54 @@ impl Instance {
         format!("plugin:{}@{}", self.spec.name, self.spec.digest)
     }
 
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// What it may do is taken back: requests that are on their way end, and
+    /// every call of a host function from now on is denied.
+    pub(crate) fn revoke(&self) {
+        self.revoked.send_replace(true);
+    }
+
+    /// Whether what it may do was taken back.
+    pub(crate) fn is_revoked(&self) -> bool {
+        *self.revoked.borrow()
+    }
+
+    /// Ends when what it may do is taken back.
+    pub(crate) async fn until_revoked(&self) {
+        // The sender is our own.
+        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    }
+
     /// Writes a row of the audit log.
     pub(crate) fn audit(
         &self,
         action: &str,
-        subject: &str,
+        stage: Stage,
+        detail: &serde_json::Value,
+    ) -> Result<u64, ServiceError> {
+        self.runtime.block_on(self.record(action, stage, detail))
+    }
+
+    /// As [`Instance::audit`], where waiting is not for threads.
+    pub(crate) async fn record(
+        &self,
+        action: &str,
         stage: Stage,
         detail: &serde_json::Value,
     ) -> Result<u64, ServiceError> {
         let entry = Entry {
-            at: (self.clock)(),
+            at: self.now(),
             actor: self.actor(),
             action: action.to_owned(),
-            subject: subject.to_owned(),
+            subject: format!("instance:{}", self.spec.name),
             stage,
             detail: detail.to_string(),
         };
-        self.wait(AUDIT_WAIT_MAX, self.services.audit(entry))
+        within(AUDIT_WAIT_MAX, self.services.audit(entry)).await
     }
 
     /// Asks the rest of the host for something and waits for the answer, as
@@ -115,11 +157,7 @@ impl Instance {
     }
 
     fn wait<T>(&self, wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
-        self.runtime.block_on(async {
-            tokio::time::timeout(wait_max, pending)
-                .await
-                .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
-        })
+        self.runtime.block_on(within(wait_max, pending))
     }
 
     /// A guest of this instance failed: it is counted, and recorded unless
@@ -155,8 +193,7 @@ impl Instance {
             "version": self.spec.version,
             "not-recorded-before": unwritten,
         });
-        let subject = format!("instance:{}", self.spec.name);
-        if let Err(error) = self.audit(failure.code(), &subject, Stage::Event, &detail) {
+        if let Err(error) = self.audit(failure.code(), Stage::Event, &detail) {
             tracing::error!(
                 plugin.instance = %self.spec.name,
                 "a failure of {} cannot be recorded: {error}",
@@ -164,6 +201,12 @@ impl Instance {
             );
         }
     }
+}
+
+async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
+    tokio::time::timeout(wait_max, pending)
+        .await
+        .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
 }
 
 /// Bytes of log lines that an instance may still write in this minute, all of

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faultline_domain::grant::Use;
 use faultline_domain::plugin::{Failure, Inputs, Kind};
+use faultline_egress::Egress;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, InstancePre};
@@ -72,6 +73,7 @@ fn join(errors: &[ImportError]) -> String {
 pub struct Sandbox {
     observers: GuestEngine,
     services: Arc<dyn Services>,
+    egress: Option<Egress>,
     runtime: Handle,
     clock: Clock,
 }
@@ -121,12 +123,22 @@ pub enum Loaded {
 impl Loaded {
     /// What it has used since it was loaded.
     pub fn usage(&self) -> Usage {
-        let instance = match self {
+        self.instance().stats.usage()
+    }
+
+    /// Takes back what it may do, at once: requests that are on their way end,
+    /// and every call of a host function from now on is denied. It is of no
+    /// more use.
+    pub fn revoke(&self) {
+        self.instance().revoke();
+    }
+
+    fn instance(&self) -> &Instance {
+        match self {
             Loaded::Connector(connector) | Loaded::Poller(connector, _) => &connector.instance,
             Loaded::Detector(detector) => &detector.instance,
             Loaded::Correlator(correlator) => &correlator.instance,
-        };
-        instance.stats.usage()
+        }
     }
 }
 
@@ -145,9 +157,19 @@ impl Sandbox {
         Ok(Self {
             observers,
             services,
+            egress: None,
             runtime,
             clock,
         })
+    }
+
+    /// With a way out. Without one no request of any component gets anywhere.
+    #[must_use]
+    pub fn with_egress(self, egress: Egress) -> Self {
+        Self {
+            egress: Some(egress),
+            ..self
+        }
     }
 
     /// Loads a component: checks what it imports and exports, compiles it,
@@ -177,11 +199,12 @@ impl Sandbox {
         let types = component.component_type();
         let names: Vec<&str> = types.imports(engine).map(|(name, _)| name).collect();
         imports::check(names, role.kind(), polls, declared).map_err(LoadError::Imports)?;
-        let linker = host::linker(engine, declared.contains(&Use::Kv)).map_err(shape)?;
+        let linker = host::linker(engine, declared).map_err(shape)?;
         let pre = linker.instantiate_pre(&component).map_err(shape)?;
         let instance = Arc::new(Instance::new(
             spec,
             Arc::clone(&self.services),
+            self.egress.clone(),
             self.runtime.clone(),
             Arc::clone(&self.clock),
         ));

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use faultline_domain::audit::Entry;
 use faultline_domain::id::InstanceName;
+use faultline_domain::secret::{Secret, SecretRef};
 use thiserror::Error;
 
 /// A future on the heap, so that the trait can be an object.
@@ -74,4 +75,10 @@ pub trait Services: Send + Sync {
         changes: Vec<ItemChange>,
         quota_bytes: u64,
     ) -> Pending<'_, Committed>;
+
+    /// The secret that is kept there now. A host that keeps none says so.
+    fn secret(&self, reference: SecretRef) -> Pending<'_, Secret> {
+        let text = format!("this host keeps no secrets, and `{reference}` is none");
+        Box::pin(async move { Err(ServiceError(text)) })
+    }
 }

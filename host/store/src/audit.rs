@@ -92,6 +92,21 @@ impl Store {
         rows.into_iter().map(AuditRow::into_row).collect()
     }
 
+    /// Rows about a subject, latest first, at most `most`.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn audit_list_about(&self, subject: &str, most: u32) -> Result<Vec<Row>, StoreError> {
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "select * from audit where subject = $1 order by sequence desc limit $2",
+        )
+        .bind(subject)
+        .bind(i64::from(most))
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(AuditRow::into_row).collect()
+    }
+
     /// The number and hash of the last row; 0 and [`GENESIS`] if there is
     /// none.
     ///

@@ -295,17 +295,22 @@ impl Store {
     pub async fn grant_put(&self, record: &GrantRecord, entry: Entry) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         audit::append(&mut transaction, entry).await?;
+        let terms = serde_json::to_string(&record.grant.terms)
+            .map_err(|error| StoreError::corrupt("instance_grant", error))?;
         sqlx::query(
-            "insert into instance_grant (instance, capability, granted, granted_by, reason) \
-             values ($1, $2, $3, $4, $5) on conflict (instance, capability) do update set \
+            "insert into instance_grant (instance, capability, granted, granted_by, reason, \
+             terms, expires) values ($1, $2, $3, $4, $5, $6, $7) \
+             on conflict (instance, capability) do update set \
              granted = excluded.granted, granted_by = excluded.granted_by, \
-             reason = excluded.reason",
+             reason = excluded.reason, terms = excluded.terms, expires = excluded.expires",
         )
         .bind(record.instance.as_str())
         .bind(&record.grant.capability)
         .bind(record.grant.at.as_i64())
         .bind(&record.grant.by)
         .bind(&record.grant.reason)
+        .bind(terms)
+        .bind(record.grant.expires.map(Timestamp::as_i64))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -337,16 +342,16 @@ impl Store {
     /// What was granted to an instance, by capability.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database refuses, or a row cannot be read.
     pub async fn grant_list(&self, instance: &InstanceName) -> Result<Vec<Grant>, StoreError> {
         let rows: Vec<GrantRow> = sqlx::query_as(
-            "select capability, granted, granted_by, reason from instance_grant \
+            "select capability, granted, granted_by, reason, terms, expires from instance_grant \
              where instance = $1 order by capability",
         )
         .bind(instance.as_str())
         .fetch_all(self.state.read())
         .await?;
-        Ok(rows.into_iter().map(GrantRow::into_grant).collect())
+        rows.into_iter().map(GrantRow::into_grant).collect()
     }
 
     /// Ends a change that may have had nothing to change.
@@ -433,15 +438,20 @@ struct GrantRow {
     granted: i64,
     granted_by: String,
     reason: String,
+    terms: String,
+    expires: Option<i64>,
 }
 
 impl GrantRow {
-    fn into_grant(self) -> Grant {
-        Grant {
+    fn into_grant(self) -> Result<Grant, StoreError> {
+        Ok(Grant {
             capability: self.capability,
             by: self.granted_by,
             at: Timestamp::from_i64(self.granted),
             reason: self.reason,
-        }
+            expires: self.expires.map(Timestamp::from_i64),
+            terms: serde_json::from_str(&self.terms)
+                .map_err(|error| StoreError::corrupt("instance_grant", error))?,
+        })
     }
 }

@@ -61,6 +61,7 @@ pub mod host {
                 import faultline:plugin/kv@0.1.0;
                 import faultline:plugin/http@0.1.0;
                 import faultline:plugin/secrets@0.1.0;
+                import faultline:plugin/secrets-reveal@0.1.0;
                 import faultline:plugin/exec@0.1.0;
             }
         ",

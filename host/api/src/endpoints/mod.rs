@@ -21,6 +21,7 @@ pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod topology;
 pub(crate) mod upgrades;
+pub(crate) mod usage;
 
 use std::sync::Arc;
 

@@ -115,21 +115,20 @@ struct Change {
 
 impl Change {
     fn between(before: &[Request], after: &[Request]) -> Self {
-        let is_in = |requests: &[Request], request: &Request| {
-            let mut same = requests.iter().filter(|other| other.id == request.id);
+        let was_asked = |request: &&Request| {
+            let mut before = before.iter();
+            before.any(|before| request.asks_no_more_than(before))
+        };
+        let is_asked = |request: &&Request| {
+            let mut same = after.iter().filter(|other| other.id == request.id);
             same.any(|other| other.using == request.using)
         };
-        let ids = |requests: &[Request], others: &[Request], both: bool| {
-            requests
-                .iter()
-                .filter(|request| is_in(others, request) == both)
-                .map(|request| request.id.clone())
-                .collect()
-        };
+        let id = |request: &Request| request.id.clone();
+        let (kept, added): (Vec<&Request>, Vec<&Request>) = after.iter().partition(was_asked);
         Self {
-            added: ids(after, before, false),
-            removed: ids(before, after, false),
-            kept: ids(after, before, true),
+            added: added.into_iter().map(id).collect(),
+            removed: before.iter().filter(|r| !is_asked(r)).map(id).collect(),
+            kept: kept.into_iter().map(id).collect(),
         }
     }
 }

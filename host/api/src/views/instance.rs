@@ -93,6 +93,25 @@ pub struct GrantPut {
         example = "keeps its place between polls"
     )]
     pub reason: String,
+    /// Of `http`: which requests, each a rule that one of those that are asked
+    /// for includes. Left out: all that is asked for.
+    #[serde(default)]
+    #[schema(max_items = 64, example = json!(["GET https://api.example.com/incidents/**"]))]
+    pub allow: Vec<String>,
+    /// Of `http`: networks that are not of the open internet, into which names
+    /// may lead.
+    #[serde(default)]
+    #[schema(max_items = 64, example = json!(["10.0.0.0/8"]))]
+    pub networks: Vec<String>,
+    /// Of `secret` and `secret-reveal`: where the secret is kept, `env:NAME` or
+    /// `file:/path`. Never the secret itself.
+    #[serde(default)]
+    #[schema(max_length = 500, example = "env:PD_TOKEN")]
+    pub secret: Option<String>,
+    /// From when on it is of no use any more. Left out: it holds until it is
+    /// taken back.
+    #[serde(default)]
+    pub expires: Option<Time>,
 }
 
 /// An instance in a listing.
@@ -192,8 +211,27 @@ pub struct Capability {
     /// What is asked for.
     #[serde(flatten)]
     pub requested: RequestedUse,
+    /// What its rules come to with the configuration; empty if the
+    /// configuration does not say what they need.
+    pub asked: Vec<String>,
     /// The grant; none if there is none.
     pub grant: Option<Grant>,
+    /// Whether the grant is good for what is asked for.
+    pub standing: Standing,
+}
+
+/// Whether a capability can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It can.
+    Granted,
+    /// Nobody has granted it.
+    NotGranted,
+    /// The grant has expired.
+    Expired,
+    /// More is asked for than when it was granted: it has to be granted again.
+    Changed,
 }
 
 /// What was granted, by whom, and why.
@@ -207,6 +245,15 @@ pub struct Grant {
     pub at: Time,
     /// Why.
     pub reason: String,
+    /// From when on it is of no use any more; none: it holds until it is taken
+    /// back.
+    pub expires: Option<Time>,
+    /// Of `http`: which requests.
+    pub rules: Vec<String>,
+    /// Of `http`: networks into which names may lead beside the open internet.
+    pub networks: Vec<String>,
+    /// Of `secret` and `secret-reveal`: where it is kept.
+    pub secret: Option<String>,
 }
 
 /// An instance after an upgrade, and what it asks for that it did not before.
@@ -218,12 +265,17 @@ pub struct InstanceUpgrade {
     pub from_bundle: String,
     /// The version of its plugin before.
     pub from_version: String,
-    /// Capabilities that were not asked for before. Required ones have to be
-    /// granted before it runs.
+    /// Capabilities that were not asked for before, or not as much. Grants of
+    /// the latter were taken back; required ones have to be granted before it
+    /// runs.
     pub capabilities_added: Vec<String>,
     /// Capabilities that are no longer asked for, or mean something else. Their
     /// grants were taken back.
     pub capabilities_removed: Vec<String>,
+}
+
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 impl From<domain::Grant> for Grant {
@@ -233,6 +285,10 @@ impl From<domain::Grant> for Grant {
             by: grant.by,
             at: grant.at.into(),
             reason: grant.reason,
+            expires: grant.expires.map(Time::from),
+            rules: texts(&grant.terms.rules),
+            networks: texts(&grant.terms.networks),
+            secret: grant.terms.secret.as_ref().map(ToString::to_string),
         }
     }
 }

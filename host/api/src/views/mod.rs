@@ -29,6 +29,7 @@ mod status;
 mod time;
 mod token;
 mod topology;
+mod usage;
 mod words;
 
 pub use alert::{Alert, AlertSource, AlertState, AlertSummary, Ended, Origin, OriginKind};
@@ -48,7 +49,7 @@ pub use incident::{
 };
 pub use instance::{
     Capability, Grant, GrantPut, Instance, InstanceConfigPut, InstanceCreate, InstanceSettingsPut,
-    InstanceStateWord, InstanceSummary, InstanceUpgrade, InstanceUpgradeTo, UsageView,
+    InstanceStateWord, InstanceSummary, InstanceUpgrade, InstanceUpgradeTo, Standing, UsageView,
 };
 pub(crate) use object::{Object, object};
 pub use page::Page;
@@ -64,6 +65,7 @@ pub use status::{AlertCounts, CallerView, HistoryDigest, PhaseCounts, Stage, Sta
 pub use time::Time;
 pub use token::{NewToken, Token, TokenCreate, TokenPurpose};
 pub use topology::Edge;
+pub use usage::{Done, Narrowed, WhatItDid};
 pub use words::{Phase, PluginKind, Role, Severity, Use};
 
 use std::collections::BTreeMap;

@@ -111,6 +111,11 @@ pub struct RequestedUse {
     pub required: bool,
     /// The author's reason.
     pub reason: String,
+    /// Of `http`: which requests. `{config.key}` is what an instance's
+    /// configuration holds.
+    pub rules: Vec<String>,
+    /// Of `secret`: where the host puts it into requests, in words.
+    pub attach: Option<String>,
     /// Whether this host can enforce it. A component that asks for what it
     /// cannot does not run.
     pub enforced: bool,
@@ -140,6 +145,18 @@ pub struct LimitsView {
     pub kv_bytes: u64,
     /// Bytes of saved state.
     pub state_bytes: u64,
+    /// Requests that go out in one call.
+    pub http_requests: u64,
+    /// Bytes that go out with requests in one call.
+    pub http_sent_bytes: u64,
+    /// Bytes of answers, unpacked, in one call.
+    pub http_received_bytes: u64,
+    /// Bytes of one answer's body, unpacked; what is beyond is cut.
+    pub http_body_bytes: u64,
+    /// Bytes that go out and come in in a minute.
+    pub http_bytes_per_minute: u64,
+    /// Connections at a time.
+    pub http_connections: u64,
 }
 
 impl From<Limits> for LimitsView {
@@ -157,6 +174,12 @@ impl From<Limits> for LimitsView {
             log_bytes_per_minute: limits.log_bytes_per_minute,
             kv_bytes: limits.kv_bytes,
             state_bytes: limits.state_bytes,
+            http_requests: limits.http_requests,
+            http_sent_bytes: limits.http_sent_bytes,
+            http_received_bytes: limits.http_received_bytes,
+            http_body_bytes: limits.http_body_bytes,
+            http_bytes_per_minute: limits.http_bytes_per_minute,
+            http_connections: limits.http_connections,
         }
     }
 }
@@ -168,6 +191,8 @@ impl From<&Request> for RequestedUse {
             using: request.using.into(),
             required: request.required,
             reason: request.reason.clone(),
+            rules: request.rules.iter().map(ToString::to_string).collect(),
+            attach: request.attach.as_ref().map(ToString::to_string),
             enforced: request.using.is_enforced(),
         }
     }

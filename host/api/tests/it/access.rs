@@ -37,6 +37,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "incident_member_list",
             "instance_fetch",
             "instance_list",
+            "instance_usage",
             "metrics_fetch",
             "plugin_fetch",
             "plugin_list",

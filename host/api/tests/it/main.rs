@@ -5,6 +5,7 @@ mod audit;
 mod commands;
 mod description;
 mod events;
+mod grants;
 mod instances;
 mod machinery;
 mod observed;

@@ -113,7 +113,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
         ("use = \"kv\"", "use = \"k\"", &["unknown variant `k`"]),
         (
             "use = \"kv\"",
-            "use = \"kv\"\nrule = [\"x\"]",
+            "use = \"kv\"\nrule = [\"GET https://a.b/\"]",
             &["`rule` does not go with use `kv`"],
         ),
         (
@@ -148,6 +148,82 @@ fn what_is_wrong_is_named_with_its_remedy() {
         for part in *expected {
             assert!(message.contains(part), "{to}: {message}");
         }
+    }
+}
+
+/// The good manifest with capabilities that go out.
+fn going_out(rule: &str, attach: &str) -> String {
+    format!(
+        "{GOOD}
+[[component.capability]]
+id = \"api\"
+use = \"http\"
+rule = {rule}
+reason = \"to read incidents\"
+
+[[component.capability]]
+id = \"token\"
+use = \"secret\"
+attach = {attach}
+reason = \"to be let in\"
+"
+    )
+}
+
+const RULE: &str = "[\"GET https://api.pagerduty.com/incidents/**\", \"GET {config.url}/x\"]";
+const ATTACH: &str = "{ to = [\"api\"], header = \"Authorization\", format = \"Token token={}\" }";
+
+#[test]
+fn rules_and_attached_secrets_read() {
+    let manifest = parse(&going_out(RULE, ATTACH)).expect("good");
+    let capabilities = &manifest.components[0].capabilities;
+    assert_eq!(capabilities[1].rules[1].to_string(), "GET {config.url}/x");
+    let attach = capabilities[2].attach.as_ref().expect("attached");
+    assert_eq!(
+        attach.to_string(),
+        "header `authorization: Token token={}` to api"
+    );
+    let query = "{ to = [\"api\"], query = \"key\" }";
+    assert!(parse(&going_out(RULE, query)).is_ok());
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_named_with_its_place() {
+    let cases = [
+        (
+            "[\"GTE https://a.b/\"]",
+            ATTACH,
+            "plugin.toml:33:9: unknown method `GTE`",
+        ),
+        ("[\"GTE https://a.b/\"]", ATTACH, "did you mean `GET`?"),
+        ("[\"GET htps://a.b/\"]", ATTACH, "did you mean `https`?"),
+        ("[\"GET https://a.b/x?y\"]", ATTACH, "plugin.toml:33:9"),
+        ("[]", ATTACH, "capability `api` has 0 rules"),
+        (
+            RULE,
+            "{ to = [\"apy\"], query = \"k\" }",
+            "did you mean `api`?",
+        ),
+        (
+            RULE,
+            "{ to = [\"token\"], query = \"k\" }",
+            "no capability with use `http`",
+        ),
+        (
+            RULE,
+            "{ to = [\"api\"], header = \"Host\" }",
+            "the host's own",
+        ),
+        (
+            RULE,
+            "{ to = [\"api\"], heder = \"X\" }",
+            "did you mean `header`?",
+        ),
+        (RULE, "{ to = [\"api\"] }", "name a `header` or a `query`"),
+    ];
+    for (rule, attach, expected) in cases {
+        let message = parse(&going_out(rule, attach)).expect_err(expected);
+        assert!(message.contains(expected), "{rule} {attach}: {message}");
     }
 }
 

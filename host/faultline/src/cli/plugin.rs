@@ -1,17 +1,21 @@
 //! `faultline plugin`
 
+mod grants;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use faultline_api::views::{
-    Grant, Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent,
-    PluginSummary, Poll, PollNow, Time, UsageView,
+    Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent,
+    PluginSummary, Poll, PollNow, RequestedUse, Time, UsageView,
 };
 use faultline_bundle::{Bundle, Component, Manifest};
+use faultline_domain::secret::SecretRef;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -38,6 +42,13 @@ pub(crate) enum PluginCommand {
     Configure(ConfigureArgs),
     /// Let an instance do something that it asks for
     Grant(GrantArgs),
+    /// What an instance could do, what it did, and when last
+    Can {
+        /// The instance
+        instance: String,
+    },
+    /// What would be enough for an instance, and with --apply have it so
+    Narrow(NarrowArgs),
     /// Take back what was granted
     Revoke {
         /// The instance
@@ -101,11 +112,63 @@ pub(crate) struct GrantArgs {
     /// The instance
     instance: String,
     /// The ids of the capabilities, as `plugin inspect` shows them
-    #[arg(required = true)]
+    #[arg(required_unless_present = "secrets")]
     capabilities: Vec<String>,
     /// Why, for the audit log
     #[arg(long, default_value = "granted on the command line")]
     reason: String,
+    /// Of a capability `http`: allow this only, and not all that is asked for.
+    /// Can be given more than once
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+    /// Of a capability `http`: let names lead into this network, which is not
+    /// of the open internet. Can be given more than once
+    #[arg(long = "network", value_name = "CIDR")]
+    networks: Vec<String>,
+    /// Where a secret is kept, env:NAME or file:/path; grants the capability,
+    /// too. Can be given more than once
+    #[arg(long = "secret", value_name = "CAPABILITY=WHERE")]
+    secrets: Vec<Bound>,
+    /// For how long, such as 30d or 12h; without it, until it is taken back
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lasts: Option<Duration>,
+}
+
+/// A secret's capability, and where the secret is kept.
+#[derive(Debug, Clone)]
+struct Bound {
+    capability: String,
+    reference: String,
+}
+
+impl std::str::FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bound = text.split_once('=').map(|(capability, reference)| Self {
+            capability: capability.to_owned(),
+            reference: reference.to_owned(),
+        });
+        bound
+            .filter(|bound| !bound.capability.is_empty())
+            .filter(|bound| bound.reference.parse::<SecretRef>().is_ok())
+            .ok_or_else(|| {
+                // What was given may be the secret itself.
+                "must be as in token=env:NAME or token=file:/path".to_owned()
+            })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NarrowArgs {
+    /// The instance
+    instance: String,
+    /// To the methods, hosts and ports that the audit log has seen it use
+    #[arg(long, required = true)]
+    to_observed: bool,
+    /// Grant it so. Capabilities that were not used stay as they are
+    #[arg(long)]
+    apply: bool,
 }
 
 #[derive(Debug, Args)]
@@ -135,11 +198,13 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
         PluginCommand::Install(args) => install(client, global, args).await,
         PluginCommand::Upgrade(args) => upgrade(client, global, args).await,
         PluginCommand::Configure(args) => configure(client, global, args).await,
-        PluginCommand::Grant(args) => grant(client, global, args).await,
+        PluginCommand::Grant(args) => grants::grant(client, global, args).await,
+        PluginCommand::Can { instance } => grants::can(client, global, instance).await,
+        PluginCommand::Narrow(args) => grants::narrow(client, global, args).await,
         PluginCommand::Revoke {
             instance,
             capability,
-        } => revoke(client, global, instance, capability).await,
+        } => grants::revoke(client, global, instance, capability).await,
         PluginCommand::Poll(args) => poll(client, global, args).await,
         PluginCommand::Enable { instance } => switch(client, global, instance, "enable").await,
         PluginCommand::Disable { instance } => switch(client, global, instance, "disable").await,
@@ -271,6 +336,7 @@ fn component_text(out: &mut String, component: &PluginComponent) {
             },
             capability.reason
         );
+        grants::request_text(out, capability);
     }
     limits_text(out, &component.limits);
     if let Some(schema) = &component.config_schema
@@ -330,20 +396,7 @@ fn instance_text(instance: &Instance) -> String {
         out.push_str("  asks for nothing but to log and to read its configuration\n");
     }
     for capability in &instance.capabilities {
-        let asked = &capability.requested;
-        let granted = match &capability.grant {
-            Some(Grant { by, at, reason, .. }) => {
-                format!("granted by {by} at {}: {reason}", time(*at))
-            }
-            None if asked.required => "NOT GRANTED, and required".to_owned(),
-            None => "not granted".to_owned(),
-        };
-        let using = word(&asked.using);
-        let _ = writeln!(
-            out,
-            "  asks for {using} ({}): {}; {granted}",
-            asked.id, asked.reason
-        );
+        grants::capability_text(&mut out, capability);
     }
     out
 }
@@ -420,6 +473,8 @@ fn inspect_folder(global: &Global, folder: &Path) -> Result<()> {
                     "use": request.using.to_string(),
                     "required": request.required,
                     "reason": request.reason,
+                    "rules": request.rules,
+                    "attach": request.attach.as_ref().map(ToString::to_string),
                 })).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         }));
@@ -444,6 +499,7 @@ fn inspect_folder(global: &Global, folder: &Path) -> Result<()> {
                 "  asks for {using} ({id}{required}): {}",
                 request.reason
             );
+            grants::request_text(&mut out, &RequestedUse::from(request));
         }
     }
     out.push_str("\nFiles\n");
@@ -585,43 +641,6 @@ async fn configure(client: &Client, global: &Global, args: &ConfigureArgs) -> Re
     let body = json!({"config": read_json(&args.file)?});
     let instance: Instance = client.ask(Method::PUT, &path, Some(&body)).await?;
     shown(global, &instance)
-}
-
-async fn grant(client: &Client, global: &Global, args: &GrantArgs) -> Result<()> {
-    let instance = escape(&args.instance);
-    let mut grants = Vec::new();
-    for capability in &args.capabilities {
-        let path = format!("/instances/{instance}/grants/{}", escape(capability));
-        let body = json!({"reason": args.reason});
-        let grant = client.ask(Method::PUT, &path, Some(&body)).await;
-        let grant: Grant = grant.with_context(|| format!("granting {capability}"))?;
-        grants.push(grant);
-    }
-    if global.json {
-        return output::json(&grants);
-    }
-    let granted: Vec<&str> = grants
-        .iter()
-        .map(|grant| grant.capability.as_str())
-        .collect();
-    output::print(&format!(
-        "{} may use {}.\n",
-        args.instance,
-        granted.join(", ")
-    ))
-}
-
-async fn revoke(client: &Client, global: &Global, instance: &str, capability: &str) -> Result<()> {
-    let path = format!(
-        "/instances/{}/grants/{}",
-        escape(instance),
-        escape(capability)
-    );
-    client.ask::<()>(Method::DELETE, &path, None::<&()>).await?;
-    if global.json {
-        return output::json(&json!({"instance": instance, "revoked": capability}));
-    }
-    output::print(&format!("{instance} may not use {capability} any more.\n"))
 }
 
 async fn poll(client: &Client, global: &Global, args: &PollArgs) -> Result<()> {

@@ -9,6 +9,7 @@
 
 mod api;
 mod data;
+mod egress;
 mod environment;
 mod intake;
 mod log;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use api::ApiConfig;
 pub(crate) use data::DataConfig;
+pub(crate) use egress::{EgressConfig, SecretsConfig};
 pub(crate) use intake::IntakeConfig;
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use pipeline::PipelineConfig;

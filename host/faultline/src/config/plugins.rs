@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use faultline_domain::plugin::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::{EgressConfig, SecretsConfig};
+
 /// `[plugins]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -15,6 +17,10 @@ pub(crate) struct PluginsConfig {
     pub(crate) bundled: bool,
     /// `[plugins.ceiling]`
     pub(crate) ceiling: CeilingConfig,
+    /// `[plugins.egress]`
+    pub(crate) egress: EgressConfig,
+    /// `[plugins.secrets]`
+    pub(crate) secrets: SecretsConfig,
 }
 
 /// `[plugins.ceiling]`
@@ -37,6 +43,18 @@ pub(crate) struct CeilingConfig {
     pub(crate) kv: ByteSize,
     /// Saved state of a detector or correlator.
     pub(crate) state: ByteSize,
+    /// Requests of a guest in one call.
+    pub(crate) http_requests: u64,
+    /// Bytes that go out with them in one call.
+    pub(crate) http_sent: ByteSize,
+    /// Bytes of answers in one call.
+    pub(crate) http_received: ByteSize,
+    /// Bytes of one answer.
+    pub(crate) http_body: ByteSize,
+    /// Bytes that go out and come in for an instance in a minute.
+    pub(crate) http_per_minute: ByteSize,
+    /// Connections of an instance at a time.
+    pub(crate) http_connections: u64,
 }
 
 impl Default for PluginsConfig {
@@ -44,6 +62,8 @@ impl Default for PluginsConfig {
         Self {
             bundled: true,
             ceiling: CeilingConfig::default(),
+            egress: EgressConfig::default(),
+            secrets: SecretsConfig::default(),
         }
     }
 }
@@ -59,6 +79,12 @@ impl Default for CeilingConfig {
             log_per_minute: ByteSize(limits.log_bytes_per_minute),
             kv: ByteSize(limits.kv_bytes),
             state: ByteSize(limits.state_bytes),
+            http_requests: limits.http_requests,
+            http_sent: ByteSize(limits.http_sent_bytes),
+            http_received: ByteSize(limits.http_received_bytes),
+            http_body: ByteSize(limits.http_body_bytes),
+            http_per_minute: ByteSize(limits.http_bytes_per_minute),
+            http_connections: limits.http_connections,
         }
     }
 }
@@ -84,6 +110,12 @@ impl PluginsConfig {
             log_bytes_per_minute: ceiling.log_per_minute.as_u64(),
             kv_bytes: ceiling.kv.as_u64(),
             state_bytes: ceiling.state.as_u64(),
+            http_requests: ceiling.http_requests,
+            http_sent_bytes: ceiling.http_sent.as_u64(),
+            http_received_bytes: ceiling.http_received.as_u64(),
+            http_body_bytes: ceiling.http_body.as_u64(),
+            http_bytes_per_minute: ceiling.http_per_minute.as_u64(),
+            http_connections: ceiling.http_connections,
             ..Limits::default_ceiling()
         }
     }

@@ -4,14 +4,14 @@
 //! decodes it has none, so that history can be decoded again. Each use is put on
 //! the audit log, writes before they are made and after.
 
-use faultline_domain::audit::Stage;
 use faultline_domain::grant::Use;
 use faultline_domain::plugin::Limit;
 use serde_json::json;
 
 use crate::bindings::faultline::plugin::kv::{Change, Entry, Host};
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
-use crate::guest::{Call, GuestState};
+use crate::guest::GuestState;
+use crate::host::recorded::fault;
 use crate::services::{Committed, Item, ItemChange, ServiceError};
 
 /// The most bytes of a key.
@@ -104,57 +104,21 @@ impl GuestState {
         &mut self,
         action: &str,
         checked: Result<(), Fault>,
-        mut detail: serde_json::Value,
+        detail: serde_json::Value,
         act: impl FnOnce(&Self) -> Result<Result<T, Fault>, ServiceError>,
     ) -> Result<T, Fault> {
         checked?;
-        let subject = format!("instance:{}", self.instance.spec.name);
-        let denied = if self.call == Call::Poll {
-            None
-        } else {
-            Some(format!("there is no state during `{}`", self.call.as_str()))
-        };
-        let (denied, capability) = match (denied, self.instance.spec.grants.allows(Use::Kv)) {
-            (None, Some(capability)) => (None, capability.to_owned()),
-            (None, None) => (Some("`kv` was not granted".to_owned()), String::new()),
-            (denied, _) => (denied, String::new()),
-        };
-        if let Some(why) = denied {
-            self.instance.stats.deny();
-            let detail = json!({"denied": why});
-            let recorded = self.instance.audit(action, &subject, Stage::Event, &detail);
-            if let Err(error) = recorded {
-                tracing::error!("a denial cannot be recorded: {error}");
-            }
-            return Err(fault("denied", &why, Retry::Never));
-        }
-        detail["capability"] = json!(capability);
-        let unavailable = |error: &ServiceError| fault("unavailable", &error.0, Retry::Later);
-        let intent = self
-            .instance
-            .audit(action, &subject, Stage::Intent, &detail)
-            .map_err(|error| unavailable(&error))?;
-        let outcome = act(self);
-        let result = match &outcome {
-            Ok(Ok(_)) => "ok".to_owned(),
-            Ok(Err(fault)) => fault.code.clone(),
-            Err(_) => "failed".to_owned(),
-        };
-        let stage = Stage::Outcome { intent, result };
-        if let Err(error) = self.instance.audit(action, &subject, stage, &json!({})) {
-            // It was done, and its intent is on record: an intent without
-            // outcome is how that shows.
-            tracing::error!("the outcome of row {intent} cannot be recorded: {error}");
-        }
-        outcome.unwrap_or_else(|error| Err(unavailable(&error)))
-    }
-}
-
-fn fault(code: &str, message: &str, retry: Retry) -> Fault {
-    Fault {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        retry,
+        let allowed = self.allows_now().and_then(|()| {
+            let capability = self
+                .instance
+                .spec
+                .grants
+                .allows(Use::Kv, self.instance.now());
+            capability
+                .map(str::to_owned)
+                .ok_or_else(|| "`kv` was not granted".to_owned())
+        });
+        self.recorded(action, allowed, detail, act)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Guests that misbehave, and the sandbox that holds. The guests are built by
 //! `cargo xtask plugins`.
 
+mod attacks;
 mod behaviour;
 mod detectors;
 mod imports;
@@ -16,6 +17,7 @@ use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::grant::{Effective, Grant, Use};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
+use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
     Committed, InstanceSpec, Item, ItemChange, LoadError, Loaded, Pending, Role, Sandbox,
@@ -29,6 +31,7 @@ struct Memory {
     rows: Mutex<Vec<Entry>>,
     items: Mutex<BTreeMap<String, Item>>,
     audit_fails: Mutex<bool>,
+    secrets: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Memory {
@@ -41,7 +44,25 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Keeps a secret there.
+    fn keep(&self, reference: &str, secret: &str) {
+        let mut secrets = self.secrets.lock().expect("no panic");
+        secrets.insert(reference.to_owned(), secret.as_bytes().to_vec());
+    }
+}
+
 impl Services for Memory {
+    fn secret(&self, reference: SecretRef) -> Pending<'_, Secret> {
+        Box::pin(async move {
+            let secrets = self.secrets.lock().expect("no panic");
+            let bytes = secrets.get(&reference.to_string()).cloned();
+            bytes
+                .and_then(Secret::new)
+                .ok_or_else(|| ServiceError("no such secret".to_owned()))
+        })
+    }
+
     fn audit(&self, entry: Entry) -> Pending<'_, u64> {
         Box::pin(async move {
             if *self.audit_fails.lock().expect("no panic") {
@@ -157,16 +178,16 @@ impl Bench {
             .capabilities
             .iter()
             .filter(|_| granted)
-            .map(|request| Grant {
-                capability: request.id.clone(),
-                by: "a test".to_owned(),
-                at: Timestamp::ZERO,
-                reason: String::new(),
+            .map(|request| {
+                let asked = request.asked(&|_| None).expect("needs no setting");
+                Grant::whole(&request.id, asked, "a test", Timestamp::ZERO, "")
             })
             .collect();
+        let requested = &component.capabilities;
+        let effective = Effective::resolve(requested, &grants, &|_| None, Timestamp::ZERO);
         let spec = InstanceSpec {
             config: schema.resolve(config).expect("a configuration").to_string(),
-            grants: Effective::resolve(&component.capabilities, &grants).expect("granted"),
+            grants: effective.expect("granted"),
             limits,
             ..spec(wasm)
         };

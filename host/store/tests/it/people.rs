@@ -1,7 +1,7 @@
 //! What operators decide: bundles, instances, grants, tokens.
 
 use faultline_domain::access::Role;
-use faultline_domain::grant::Grant;
+use faultline_domain::grant::{Asked, Grant, Terms};
 use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::Kind;
 use faultline_store::{
@@ -82,11 +82,16 @@ async fn bundles_instances_and_grants_read_back() {
     assert!(!missing.expect("answers"));
     assert_eq!(store.instance_list().await.expect("reads"), [one.clone()]);
 
-    let grant = Grant {
-        capability: "state".to_owned(),
-        by: "dana".to_owned(),
-        at: at(6),
-        reason: "cursor".to_owned(),
+    let mut grant = Grant::whole("state", Asked::default(), "dana", at(6), "cursor");
+    grant.expires = Some(at(60));
+    grant.terms = Terms {
+        asked: Asked {
+            rules: vec!["GET https://*.example.com/**".parse().expect("a rule")],
+            attach: None,
+        },
+        rules: vec!["GET https://a.example.com/**".parse().expect("a rule")],
+        networks: vec!["10.0.0.0/8".parse().expect("a network")],
+        secret: Some("env:TOKEN".parse().expect("a reference")),
     };
     let record = GrantRecord {
         instance: one.name.clone(),
@@ -134,12 +139,7 @@ async fn an_upgrade_takes_grants_back_or_does_not_happen() {
     for capability in ["net", "state"] {
         let record = GrantRecord {
             instance: one.name.clone(),
-            grant: Grant {
-                capability: capability.to_owned(),
-                by: "dana".to_owned(),
-                at: at(3),
-                reason: String::new(),
-            },
+            grant: Grant::whole(capability, Asked::default(), "dana", at(3), ""),
         };
         let granted = store.grant_put(&record, entry("plugin.grant", 3)).await;
         granted.expect("grants");

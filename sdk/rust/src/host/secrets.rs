@@ -26,3 +26,15 @@ pub fn equals(secret: &str, candidate: &[u8]) -> Result<bool, Fault> {
         |fake| fake.secret_equals(secret, candidate)
     )
 }
+
+/// The secret itself. Needs the capability `secret-reveal` that names it, which
+/// operators grant less readily than `secret`: prefer not to need it.
+///
+/// # Errors
+/// `denied`, if the sight of the secret is not granted.
+pub fn reveal(secret: &str) -> Result<Vec<u8>, Fault> {
+    call!(
+        crate::bindings::host::faultline::plugin::secrets_reveal::reveal(secret),
+        |fake| fake.secret_reveal(secret)
+    )
+}

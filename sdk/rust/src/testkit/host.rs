@@ -211,6 +211,10 @@ impl FakeHost {
         self.with_secret_value(secret, |value| Ok(value == candidate))
     }
 
+    pub(crate) fn secret_reveal(&self, secret: &str) -> Result<Vec<u8>, Fault> {
+        self.with_secret_value(secret, |value| Ok(value.to_vec()))
+    }
+
     fn with_secret_value<R>(
         &self,
         secret: &str,

@@ -140,6 +140,7 @@ fn secrets_are_used_unseen() {
         assert_eq!(hex, expected);
         assert_eq!(secrets::equals("key", b"Jefe"), Ok(true));
         assert_eq!(secrets::equals("key", b"jefe"), Ok(false));
+        assert_eq!(secrets::reveal("key"), Ok(b"Jefe".to_vec()));
     });
 }
 
