@@ -82,6 +82,8 @@ const NEEDS: &[(&str, Needs)] = &[
     ("instance_settings_put", OPERATOR),
     ("instance_enable", OPERATOR),
     ("instance_disable", OPERATOR),
+    ("instance_resume", OPERATOR),
+    ("dead_letter_redrive", OPERATOR),
     ("instance_upgrade", OPERATOR),
     ("instance_poll", OPERATOR),
     ("instance_usage", VIEWER),

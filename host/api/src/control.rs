@@ -11,6 +11,7 @@ use faultline_domain::envelope::Position;
 use faultline_domain::grant::Grant;
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Limits;
+use faultline_domain::supervision::LastFailure;
 use faultline_domain::time::Timestamp;
 use serde_json::Value;
 
@@ -88,6 +89,19 @@ pub struct InstanceStatus {
     pub reason: Option<String>,
     /// What it has used since it was loaded.
     pub usage: Usage,
+    /// How often it failed, and how it last did.
+    pub supervision: SupervisionStatus,
+}
+
+/// How often an instance failed, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SupervisionStatus {
+    /// Failures since the component was first run.
+    pub failures: u64,
+    /// How often it was tried again after a wait, or resumed.
+    pub restarts: u64,
+    /// The last failure; none if there was none since it was resumed.
+    pub last_failure: Option<LastFailure>,
 }
 
 /// Where an instance stands.
@@ -96,15 +110,43 @@ pub enum InstanceState {
     /// It is loaded, and called when there is something for it.
     Running,
     /// It is on its way: compiled, checked, restored.
-    Starting,
+    Compiling,
     /// It waits for a capability that it requires.
     PendingGrant,
     /// It could not be loaded.
     Failed,
-    /// It failed too often, and is not called any more.
-    Suspended,
+    /// It failed, and is called again after a while.
+    BackingOff,
+    /// It failed too often, and is not called until somebody lets it.
+    Quarantined,
     /// The operator switched it off.
     Disabled,
+}
+
+impl InstanceState {
+    /// All of them.
+    pub const ALL: [InstanceState; 7] = [
+        InstanceState::Running,
+        InstanceState::Compiling,
+        InstanceState::PendingGrant,
+        InstanceState::Failed,
+        InstanceState::BackingOff,
+        InstanceState::Quarantined,
+        InstanceState::Disabled,
+    ];
+
+    /// The word that stands for it everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            InstanceState::Running => "running",
+            InstanceState::Compiling => "compiling",
+            InstanceState::PendingGrant => "pending-grant",
+            InstanceState::Failed => "failed",
+            InstanceState::BackingOff => "backing-off",
+            InstanceState::Quarantined => "quarantined",
+            InstanceState::Disabled => "disabled",
+        }
+    }
 }
 
 /// Counts since an instance was loaded.

@@ -205,7 +205,7 @@ pub(crate) fn summary(
 ) -> InstanceSummary {
     let (plugin, version) = plugin.unwrap_or_else(unknown_plugin);
     let not_yet = if record.enabled {
-        InstanceState::Starting
+        InstanceState::Compiling
     } else {
         InstanceState::Disabled
     };
@@ -220,6 +220,7 @@ pub(crate) fn summary(
         state: status.map_or(not_yet, |status| status.state).into(),
         reason: status.and_then(|status| status.reason.clone()),
         usage: status.map(|status| status.usage.clone().into()),
+        supervision: status.map(|status| status.supervision.clone().into()),
         created: record.created.into(),
         created_by: record.created_by.clone(),
     }

@@ -34,7 +34,10 @@ mod usage;
 pub mod views;
 
 pub use api::{Api, Clock, Parts, Randomness};
-pub use control::{Answer, Candidate, Control, InstanceState, InstanceStatus, StageStatus, Usage};
+pub use control::{
+    Answer, Candidate, Control, InstanceState, InstanceStatus, StageStatus, SupervisionStatus,
+    Usage,
+};
 pub use instance_settings::{InstanceSettings, LimitOverrides};
 pub use limits::ApiLimits;
 pub use openapi::document;

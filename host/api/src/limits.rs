@@ -29,6 +29,9 @@ pub struct ApiLimits {
     /// How often a stream on which nothing happens says that it is alive, and
     /// whether its token is still good is looked up.
     pub stream_heartbeat: Duration,
+    /// A stream whose client has taken nothing for so long loses its place. Longer
+    /// than the heartbeat: who listens takes that.
+    pub stream_stall_max: Duration,
     /// How often a stream looks for events that nobody told it of.
     pub stream_poll: Duration,
     /// How long a stream lives; then the client connects again.
@@ -52,6 +55,7 @@ impl Default for ApiLimits {
             walks_in_flight_max: 1,
             streams_max: 64,
             stream_heartbeat: Duration::from_secs(15),
+            stream_stall_max: Duration::from_secs(45),
             stream_poll: Duration::from_secs(2),
             stream_time_max: Duration::from_secs(3_600),
             command_wait_max: Duration::from_secs(10),

@@ -385,6 +385,14 @@ impl Alert {
             .min()
     }
 
+    /// The source that reported it first.
+    pub fn first_source(&self) -> Option<&SourceName> {
+        let sources = self.sources.iter();
+        sources
+            .min_by_key(|(name, view)| (view.first, *name))
+            .map(|(name, _)| name)
+    }
+
     /// Whether the condition holds.
     pub fn is_firing(&self) -> bool {
         self.state == State::Firing
@@ -505,6 +513,11 @@ impl Alert {
 }
 
 impl Report {
+    /// Whether it says that the condition holds.
+    pub fn is_firing(&self) -> bool {
+        is_firing(&self.said, self.received)
+    }
+
     /// When what it says was true: the end if it names a past one, else the
     /// time of arrival, but never before the start.
     fn event_time(&self) -> Timestamp {

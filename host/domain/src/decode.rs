@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::envelope::Envelope;
 use crate::fault::Fault;
+use crate::plugin::Failure;
 use crate::signal::Signal;
 use crate::telemetry::{LogLines, LogSource, Samples, SeriesDef, Span};
 
@@ -129,7 +130,11 @@ impl Notes {
 /// answers, however they are batched.
 pub trait Decoder: Send + Sync {
     /// One answer for each envelope, in order.
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>>;
+    ///
+    /// # Errors
+    /// If a plugin failed on them; which of several is to blame shows when they
+    /// are given one by one. The host's own decoders never fail.
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure>;
 }
 
 #[cfg(test)]

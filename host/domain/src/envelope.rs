@@ -61,6 +61,9 @@ pub enum Format {
     Clock,
     /// An act of a person on an incident, in order with everything else.
     Command,
+    /// What Faultline says about itself: that a plugin is quarantined, that a
+    /// stage does not go on.
+    Host,
 }
 
 impl Format {
@@ -72,6 +75,14 @@ impl Format {
         Format::RemoteWrite,
         Format::AlertmanagerAlerts,
     ];
+
+    /// The formats that only the host itself writes.
+    pub const OWN: [Format; 3] = [Format::Clock, Format::Command, Format::Host];
+
+    /// Whether only the host itself writes it.
+    pub const fn is_own(&self) -> bool {
+        matches!(self, Format::Clock | Format::Command | Format::Host)
+    }
 }
 
 impl fmt::Display for Format {
@@ -85,6 +96,7 @@ impl fmt::Display for Format {
             Format::Connector(instance) => write!(f, "connector:{instance}"),
             Format::Clock => f.write_str("clock"),
             Format::Command => f.write_str("command"),
+            Format::Host => f.write_str("host"),
         }
     }
 }
@@ -104,7 +116,7 @@ impl TryFrom<String> for Format {
         }
         Self::STANDARD
             .into_iter()
-            .chain([Format::Clock, Format::Command])
+            .chain(Self::OWN)
             .find(|format| format.to_string() == text)
             .ok_or_else(|| format!("`{text}` is not a format of envelopes"))
     }
@@ -144,10 +156,10 @@ mod tests {
     #[test]
     fn formats_read_back() {
         let connector = Format::Connector(InstanceName::new("alertmanager").expect("a name"));
-        for format in
-            Format::STANDARD
-                .into_iter()
-                .chain([Format::Clock, Format::Command, connector])
+        for format in Format::STANDARD
+            .into_iter()
+            .chain(Format::OWN)
+            .chain([connector])
         {
             assert_eq!(Format::try_from(format.to_string()), Ok(format));
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
 use crate::envelope::Position;
-use crate::id::{AlertId, Digest, IncidentId, InstanceName};
+use crate::id::{AlertId, Digest, IncidentId, InstanceName, SourceName};
 use crate::proposal::{Because, Cause};
 use crate::severity::Severity;
 use crate::situation::{AlertView, IncidentView};
@@ -90,6 +90,9 @@ pub struct Facts {
     pub at: Timestamp,
     /// What it concerns.
     pub entities: Vec<Entity>,
+    /// The source that reported it first.
+    #[serde(default)]
+    pub source: Option<SourceName>,
 }
 
 impl From<&AlertView> for Facts {
@@ -101,6 +104,7 @@ impl From<&AlertView> for Facts {
             started: view.started,
             at: view.at,
             entities: view.entities.clone(),
+            source: view.source.clone(),
         }
     }
 }

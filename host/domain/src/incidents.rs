@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::entity::Entity;
 use crate::envelope::Position;
-use crate::id::{AlertId, IncidentId, ScopeName};
+use crate::id::{AlertId, IncidentId, InstanceName, ScopeName};
 use crate::incident::{Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
 use crate::proposal::{Because, Cause, Proposal, Reference, Target, Verdict};
 use crate::situation::{AlertView, Contents, Situation};
@@ -43,6 +43,9 @@ pub struct IncidentPolicy {
     pub hypotheses_max: usize,
     /// The most incidents that are not closed.
     pub open_max: usize,
+    /// The most of these whose members were all reported by one source: what
+    /// one sender can take of what all share.
+    pub open_per_source_max: usize,
 }
 
 impl Default for IncidentPolicy {
@@ -53,6 +56,7 @@ impl Default for IncidentPolicy {
             members_max: 1_000,
             hypotheses_max: 20,
             open_max: 1_000,
+            open_per_source_max: 500,
         }
     }
 }
@@ -149,6 +153,11 @@ pub enum Command {
     Resolve {
         /// Which.
         incident: IncidentId,
+    },
+    /// An instance that is backing off or quarantined is called again.
+    Resume {
+        /// Which.
+        instance: InstanceName,
     },
 }
 
@@ -298,6 +307,8 @@ impl Incidents {
                     resolution: Resolution::Declared,
                 },
             ),
+            // Nothing that happens to an incident.
+            Command::Resume { .. } => return Ok(Vec::new()),
         };
         let incident = self.by_id.get(&id).ok_or(Refusal::UnknownIncident(id))?;
         let remedy = match (command, incident.phase) {
@@ -393,6 +404,27 @@ impl Incidents {
         }
     }
 
+    /// Whether the source that alone reported all of these alerts may have
+    /// another incident.
+    fn check_share(&self, members: &[&AlertView]) -> Result<(), Refusal> {
+        let most = self.policy.open_per_source_max;
+        let mut sources = members.iter().map(|member| member.source.as_ref());
+        let Some(Some(source)) = sources.next() else {
+            return Ok(());
+        };
+        if self.by_id.len() < most || sources.any(|other| other != Some(source)) {
+            return Ok(());
+        }
+        let is_its_own = |incident: &&Incident| {
+            let mut members = incident.members.values();
+            members.all(|member| member.facts.source.as_ref() == Some(source))
+        };
+        if self.by_id.values().filter(is_its_own).count() < most {
+            return Ok(());
+        }
+        Err(limit("incidents-open-per-source", most))
+    }
+
     /// Opens an incident of these alerts, which either have none yet or leave
     /// the one that is split.
     fn decide_open(
@@ -417,6 +449,7 @@ impl Incidents {
         if !members.iter().any(|member| member.firing) {
             return Err(Refusal::NothingFires);
         }
+        self.check_share(&members)?;
         let id = self.id_of(&members, bench.moment.position);
         // Ids are derived: the same alerts at the same place are the same
         // incident, which has a history already, even if it is over.

@@ -9,8 +9,8 @@
 //! In reading order: what comes in ([`envelope`], [`poll`], [`decode`],
 //! [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
 //! what it adds up to ([`situation`], [`proposal`], [`incident`],
-//! [`incidents`]), and who may do what ([`plugin`], [`grant`], [`access`],
-//! [`audit`]).
+//! [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
+//! [`access`], [`audit`]).
 //!
 //! Types that are part of a stored event derive `serde`: their serialised form
 //! is the history, and therefore a promise.
@@ -39,6 +39,7 @@ pub mod secret;
 pub mod severity;
 pub mod signal;
 pub mod situation;
+pub mod supervision;
 pub mod telemetry;
 pub mod time;
 pub mod topology;

@@ -288,6 +288,10 @@ pub enum Failure {
     /// It could not be started.
     #[error("start: {0}")]
     Start(String),
+    /// The host stopped it in the middle of its call, as it may not run any
+    /// more. Nobody's fault: nothing is held against anybody.
+    #[error("stopped: it may not run any more")]
+    Stopped,
 }
 
 impl Failure {
@@ -298,6 +302,7 @@ impl Failure {
             Failure::Limit { limit, .. } => limit.as_str(),
             Failure::Contract(_) => "contract",
             Failure::Start(_) => "start",
+            Failure::Stopped => "stopped",
         }
     }
 

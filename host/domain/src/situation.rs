@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::entity::Entity;
-use crate::id::{AlertId, ChangeId, IncidentId};
+use crate::id::{AlertId, ChangeId, IncidentId, SourceName};
 use crate::labels::Labels;
 use crate::proposal::Reference;
 use crate::severity::Severity;
@@ -38,6 +38,9 @@ pub struct AlertView {
     pub labels: Labels,
     /// The family of senders, or the detector's instance.
     pub origin: String,
+    /// The source that reported it first: whose share of the limits it takes.
+    #[serde(default)]
+    pub source: Option<SourceName>,
 }
 
 impl From<&Alert> for AlertView {
@@ -54,6 +57,7 @@ impl From<&Alert> for AlertView {
             entities: alert.entities.clone(),
             labels: alert.labels.clone(),
             origin: alert.origin.as_str().to_owned(),
+            source: alert.first_source().cloned(),
         }
     }
 }

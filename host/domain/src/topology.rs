@@ -20,6 +20,16 @@ pub struct EdgeKey {
     pub relation: String,
 }
 
+impl From<&Dependency> for EdgeKey {
+    fn from(dependency: &Dependency) -> Self {
+        Self {
+            dependent: dependency.dependent.clone(),
+            provider: dependency.provider.clone(),
+            relation: dependency.relation.clone(),
+        }
+    }
+}
+
 /// When an edge is known to have held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -41,11 +51,7 @@ impl Topology {
     /// Edges are seen with every request; recording each sighting would cost
     /// more than it tells.
     pub fn see(&mut self, dependency: &Dependency, granularity: Duration) -> bool {
-        let key = EdgeKey {
-            dependent: dependency.dependent.clone(),
-            provider: dependency.provider.clone(),
-            relation: dependency.relation.clone(),
-        };
+        let key = EdgeKey::from(dependency);
         match self.edges.get_mut(&key) {
             None => {
                 let seen = Seen {
@@ -61,6 +67,11 @@ impl Topology {
             }
             Some(_) => false,
         }
+    }
+
+    /// Whether this edge is known.
+    pub fn has(&self, dependency: &Dependency) -> bool {
+        self.edges.contains_key(&EdgeKey::from(dependency))
     }
 
     /// Puts an edge back as it was recorded.

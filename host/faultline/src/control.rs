@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
 use faultline_domain::id::{InstanceName, ScopeName};
+use faultline_domain::supervision::Supervisor;
 use faultline_intake::access::TokenTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use faultline_pipeline::{Counters, PollBoard, PollFrom};
@@ -13,14 +14,17 @@ use faultline_store::{StageName, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::now;
-use crate::metrics;
+use crate::metrics::{self, SourceRows, StageRows};
 use crate::plugin_host::PluginHost;
 use crate::polls::PollRequest;
 use crate::stages::Faults;
 
-/// How long to wait for stages to let go of plugins. Longer than a guest may
-/// take for one call; a batch can make many calls, and then a stage may go on
-/// with them after that.
+/// How long stages may take to let go of plugins by themselves: to finish the
+/// batch that they are at, and save what detectors know. After that, plugins
+/// that may not run any more are stopped in the middle of it.
+const LET_GO_GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait for stages after that, at most.
 const LET_GO_MAX: Duration = Duration::from_secs(90);
 
 /// The node, as the API sees it.
@@ -32,7 +36,6 @@ pub(crate) struct NodeControl {
     counters: Arc<Counters>,
     board: Arc<PollBoard>,
     intake_metrics: IntakeMetrics,
-    suspended: watch::Receiver<Vec<(String, String)>>,
     faults: Faults,
     /// Where to ask for a poll; nowhere before pollers are at work.
     polls: OnceLock<mpsc::Sender<PollRequest>>,
@@ -55,7 +58,6 @@ impl NodeControl {
         counters: Arc<Counters>,
         board: Arc<PollBoard>,
         intake_metrics: IntakeMetrics,
-        suspended: watch::Receiver<Vec<(String, String)>>,
         faults: Faults,
     ) -> Self {
         Self {
@@ -66,7 +68,6 @@ impl NodeControl {
             counters,
             board,
             intake_metrics,
-            suspended,
             faults,
             polls: OnceLock::new(),
             started: AtomicBool::new(false),
@@ -97,6 +98,19 @@ impl NodeControl {
         self.started.load(Ordering::Acquire)
     }
 
+    /// How instances that failed stand. Without an answer from the database they
+    /// pass as running; that the database does not answer is said elsewhere.
+    async fn supervisors(&self) -> Vec<(InstanceName, Supervisor)> {
+        let supervisors = self.store.supervision_list(&self.scope).await;
+        supervisors.unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "how failing instances stand could not be read"
+            );
+            Vec::new()
+        })
+    }
+
     /// Until every stage works with this edition or a later one.
     async fn let_go(&self, edition: u64) {
         let stages = self
@@ -110,10 +124,16 @@ impl NodeControl {
                 let _ = stage.wait_for(|number| *number >= edition).await;
             }
         };
+        tokio::pin!(all);
+        if tokio::time::timeout(LET_GO_GRACE, &mut all).await.is_ok() {
+            self.host.forget_leaving();
+            return;
+        }
+        self.host.stop_leaving();
         if tokio::time::timeout(LET_GO_MAX, all).await.is_err() {
             tracing::error!(
-                "a stage has not let go of its plugins for {LET_GO_MAX:?}: it may call them until \
-                 the batch it is at is over"
+                "a stage has not taken over the changed plugins for {LET_GO_MAX:?}: what may not \
+                 run any more is stopped, but what may runs as it did before"
             );
         }
     }
@@ -177,7 +197,10 @@ impl Control for NodeControl {
     }
 
     fn instances(&self) -> Answer<'_, Vec<InstanceStatus>> {
-        Box::pin(async move { self.host.statuses(&self.suspended.borrow().clone()) })
+        Box::pin(async move {
+            let supervisors = self.supervisors().await;
+            self.host.statuses(&supervisors, now())
+        })
     }
 
     fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>> {
@@ -233,16 +256,31 @@ impl Control for NodeControl {
 
     fn metrics(&self) -> Answer<'_, String> {
         Box::pin(async move {
+            let now = now();
+            let supervisors = self.supervisors().await;
+            let position = async |stage| {
+                let position = self.store.stage_position(&self.scope, stage).await;
+                position.unwrap_or_default()
+            };
+            let stages = StageRows {
+                counters: &self.counters,
+                head: self
+                    .store
+                    .journal_head(&self.scope)
+                    .await
+                    .unwrap_or_default(),
+                observe: position(StageName::Observe).await,
+                correlate: position(StageName::Correlate).await,
+                now,
+            };
+            let sources = self.store.source_list(&self.scope).await;
+            let sources = SourceRows::new(sources.unwrap_or_default(), now);
+            let plugins = self.host.metric_rows(&supervisors, now);
             let polls = metrics::Polls {
                 states: self.board.states(),
-                now: now(),
+                now,
             };
-            metrics::text(
-                &self.counters,
-                &self.intake_metrics,
-                &self.host.usages(),
-                &polls,
-            )
+            metrics::text(&stages, &self.intake_metrics, &sources, &plugins, &polls)
         })
     }
 }

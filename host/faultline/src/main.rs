@@ -13,6 +13,7 @@ mod logging;
 mod metrics;
 mod node;
 mod output;
+mod own_alerts;
 mod plugin_host;
 mod polls;
 mod randomness;

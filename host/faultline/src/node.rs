@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::control::NodeControl;
 use crate::first_party;
 use crate::folder::Folder;
+use crate::own_alerts::OwnAlerts;
 use crate::plugin_host::PluginHost;
 use crate::polls::{self, Polling};
 use crate::randomness;
@@ -53,7 +54,6 @@ pub(crate) struct Node {
     pub(crate) install: String,
     polls: Arc<PollBoard>,
     control: Arc<NodeControl>,
-    suspended: watch::Sender<Vec<(String, String)>>,
     faults: Faults,
     /// Told whenever a stage has committed something.
     committed: watch::Sender<()>,
@@ -109,7 +109,7 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let intake_metrics = IntakeMetrics::default();
         let polls = Arc::<PollBoard>::default();
-        let (suspended, faults) = (watch::Sender::default(), Faults::default());
+        let faults = Faults::default();
         let control = Arc::new(NodeControl::new(
             Arc::clone(&host),
             store.clone(),
@@ -118,7 +118,6 @@ impl Node {
             Arc::clone(&counters),
             Arc::clone(&polls),
             intake_metrics.clone(),
-            suspended.subscribe(),
             faults.clone(),
         ));
         Ok(Self {
@@ -136,7 +135,6 @@ impl Node {
             intake_metrics,
             polls,
             control,
-            suspended,
             faults,
         })
     }
@@ -178,7 +176,10 @@ impl Node {
     /// If the plugins cannot be read from the store.
     pub(crate) async fn start(&self) -> Result<Running> {
         self.host.reload().await?;
-        let settings = self.config.pipeline.settings();
+        let settings = self
+            .config
+            .pipeline
+            .settings(&self.config.plugins.supervision.policy());
         let scope = self.journal.scope();
         let (stop, stopped) = watch::channel(false);
         let observed = watch::Sender::new(());
@@ -192,6 +193,7 @@ impl Node {
                 plugins,
                 works_with,
                 faults: self.faults.clone(),
+                counters: Arc::clone(&self.counters),
             }
         };
         let (poll_bell, observe_bell, correlate_bell) = (bell(), bell(), bell());
@@ -222,13 +224,7 @@ impl Node {
             }
         };
         let head = self.journal.head();
-        tasks.spawn(stages::observe(
-            observe,
-            head,
-            observe_bell,
-            tell,
-            self.suspended.clone(),
-        ));
+        tasks.spawn(stages::observe(observe, head, observe_bell, tell));
         let committed = self.committed.clone();
         let tell = move || {
             committed.send_replace(());
@@ -244,6 +240,14 @@ impl Node {
         };
         tasks.spawn(polls::poll(polling, asked, poll_bell));
         self.control.polls(ask);
+        let own_alerts = OwnAlerts {
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            host: Arc::clone(&self.host),
+            faults: self.faults.clone(),
+            policy: self.config.plugins.supervision.policy(),
+        };
+        tasks.spawn(own_alerts.watch(stopped.clone()));
         let timekeeper = Timekeeper::new(self.journal.clone(), round);
         let (head, faults) = (self.journal.head(), self.faults.clone());
         tasks.spawn(stages::keep_time(timekeeper, head, stopped, faults));

@@ -6,19 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use faultline_api::{Candidate, InstanceSettings, InstanceState, InstanceStatus};
+use faultline_api::{
+    Candidate, InstanceSettings, InstanceState, InstanceStatus, SupervisionStatus,
+};
 use faultline_bundle::{Bundle, Component, setting};
 use faultline_domain::envelope::Format;
 use faultline_domain::grant::{Effective, Grant, GrantError};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
+use faultline_domain::supervision::{Standing, Supervisor};
+use faultline_domain::time::Timestamp;
 use faultline_intake::hooks::{Hook, HookTable};
 use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
-use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox};
+use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage};
 use faultline_store::{InstanceRecord, Store};
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::metrics::PluginRow;
 use crate::readers::standard_readers;
 
 /// What runs, and why other things do not.
@@ -33,6 +38,8 @@ pub(crate) struct PluginHost {
     /// One reload at a time: the later one sees all that the earlier one saw.
     reloading: tokio::sync::Mutex<()>,
     slots: Mutex<BTreeMap<InstanceName, Slot>>,
+    /// What may not run any more, but may be in the middle of something.
+    leaving: Mutex<Vec<Arc<Loaded>>>,
 }
 
 /// The plugins that run, as often as they have changed.
@@ -127,7 +134,25 @@ impl PluginHost {
             hooks,
             reloading: tokio::sync::Mutex::new(()),
             slots: Mutex::new(BTreeMap::new()),
+            leaving: Mutex::default(),
         }
+    }
+
+    /// Interrupts what may not run any more, wherever it is.
+    pub(crate) fn stop_leaving(&self) {
+        let leaving = std::mem::take(&mut *self.leaving());
+        for loaded in leaving {
+            loaded.stop();
+        }
+    }
+
+    /// Nothing calls any more what may not run: there is nothing to interrupt.
+    pub(crate) fn forget_leaving(&self) {
+        self.leaving().clear();
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Loaded>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The plugins, as the stages take them.
@@ -181,15 +206,15 @@ impl PluginHost {
         let mut any = false;
         slots.retain(|name, slot| {
             let later = wanted.iter().find(|later| later.record.name == *name);
-            if slot.outcome.is_ok() && !later.is_some_and(|later| slot.made_of.may_run_until(later))
+            if let Ok(running) = &slot.outcome
+                && !later.is_some_and(|later| slot.made_of.may_run_until(later))
             {
                 any = true;
-                if let Ok(running) = &slot.outcome {
-                    // Also for calls that are under way.
-                    running.loaded.revoke();
-                }
+                // Also for calls that are under way.
+                running.loaded.revoke();
+                self.leaving().push(Arc::clone(&running.loaded));
                 slot.outcome = Err(Idle {
-                    state: InstanceState::Starting,
+                    state: InstanceState::Compiling,
                     reason: None,
                 });
             }
@@ -237,50 +262,65 @@ impl PluginHost {
             .map_err(|error| vec![error])
     }
 
-    /// How all instances fare. `suspended` are those that the stages have
-    /// given up on, and why.
-    pub(crate) fn statuses(&self, suspended: &[(String, String)]) -> Vec<InstanceStatus> {
+    /// How all instances fare; `supervisors` are those of instances that failed,
+    /// as those who call them have them.
+    pub(crate) fn statuses(
+        &self,
+        supervisors: &[(InstanceName, Supervisor)],
+        now: Timestamp,
+    ) -> Vec<InstanceStatus> {
         self.slots()
             .iter()
             .map(|(name, slot)| {
-                let given_up = suspended
-                    .iter()
-                    .find(|(given_up, _)| given_up == name.as_str());
-                let (state, reason, usage) = match (&slot.outcome, given_up) {
-                    (Ok(running), Some((_, why))) => (
-                        InstanceState::Suspended,
-                        Some(format!("{why}; enable it again to give it another chance")),
-                        usage_of(&running.loaded),
-                    ),
-                    (Ok(running), None) => {
-                        (InstanceState::Running, None, usage_of(&running.loaded))
+                let running = match &slot.outcome {
+                    Ok(running) => running,
+                    Err(idle) => {
+                        return InstanceStatus {
+                            name: name.clone(),
+                            state: idle.state,
+                            reason: idle.reason.clone(),
+                            usage: faultline_api::Usage::default(),
+                            supervision: SupervisionStatus::default(),
+                        };
                     }
-                    (Err(idle), _) => (
-                        idle.state,
-                        idle.reason.clone(),
-                        faultline_api::Usage::default(),
-                    ),
                 };
+                let digest = running.loaded.digest();
+                let of_it = supervisors
+                    .iter()
+                    .filter(|(instance, it)| instance == name && it.digest() == digest)
+                    .map(|(_, supervisor)| supervisor);
+                let (state, reason) = standing(name, of_it.clone(), now);
                 InstanceStatus {
                     name: name.clone(),
                     state,
                     reason,
-                    usage,
+                    usage: usage_of(&running.loaded),
+                    supervision: supervision_status(of_it),
                 }
             })
             .collect()
     }
 
-    /// What each loaded instance has used: kind, name, and counts.
-    pub(crate) fn usages(&self) -> Vec<(Kind, InstanceName, faultline_sandbox::Usage)> {
-        self.slots()
-            .iter()
-            .filter_map(|(name, slot)| {
-                let running = slot.outcome.as_ref().ok()?;
-                let kind = slot.made_of.record.kind;
-                Some((kind, name.clone(), running.loaded.usage()))
+    /// What each instance has used and how it fares, for metrics.
+    pub(crate) fn metric_rows(
+        &self,
+        supervisors: &[(InstanceName, Supervisor)],
+        now: Timestamp,
+    ) -> Vec<PluginRow> {
+        let statuses = self.statuses(supervisors, now);
+        let slots = self.slots();
+        let rows = statuses.into_iter().filter_map(|status| {
+            let slot = slots.get(&status.name)?;
+            let running = slot.outcome.as_ref().ok();
+            Some(PluginRow {
+                kind: slot.made_of.record.kind,
+                instance: status.name,
+                state: status.state,
+                usage: running.map_or_else(Usage::default, |it| it.loaded.usage()),
+                supervision: status.supervision,
             })
-            .collect()
+        });
+        rows.collect()
     }
 
     /// Loads what an instance is made of, or says why not.
@@ -302,6 +342,7 @@ impl PluginHost {
             Loaded::Connector(connector) | Loaded::Poller(connector, _) => Some(Reader {
                 decoder: Arc::clone(connector) as Arc<_>,
                 family,
+                digest: Some(loaded.digest()),
                 resolve_timeout: settings.resolve_timeout(),
             }),
             _ => None,
@@ -503,6 +544,43 @@ impl Plan {
     }
 }
 
+/// Where a loaded instance stands: as badly as the worst of its supervisors
+/// says.
+fn standing<'a>(
+    name: &InstanceName,
+    supervisors: impl Iterator<Item = &'a Supervisor>,
+    now: Timestamp,
+) -> (InstanceState, Option<String>) {
+    let remedy = format!("`faultline plugin resume {name}` gives it another chance");
+    let mut worst = (InstanceState::Running, None);
+    for supervisor in supervisors {
+        match supervisor.standing() {
+            Standing::Running => {}
+            // A wait that is over ends with the next call.
+            Standing::BackingOff { until } if *until <= now => {}
+            Standing::BackingOff { .. } => worst = (InstanceState::BackingOff, supervisor.why()),
+            Standing::Quarantined { .. } => {
+                let why = supervisor.why().unwrap_or_default();
+                return (InstanceState::Quarantined, Some(format!("{why}; {remedy}")));
+            }
+        }
+    }
+    worst
+}
+
+fn supervision_status<'a>(supervisors: impl Iterator<Item = &'a Supervisor>) -> SupervisionStatus {
+    let mut status = SupervisionStatus::default();
+    for supervisor in supervisors {
+        status.failures += supervisor.failures();
+        status.restarts += supervisor.restarts();
+        let last = supervisor.last_failure();
+        if last.map(|last| last.at) > status.last_failure.as_ref().map(|last| last.at) {
+            status.last_failure = last.cloned();
+        }
+    }
+    status
+}
+
 fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
     let usage = loaded.usage();
     faultline_api::Usage {
@@ -523,7 +601,6 @@ fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
 #[cfg(test)]
 mod tests {
     use faultline_domain::grant::Asked;
-    use faultline_domain::time::Timestamp;
 
     use super::*;
 

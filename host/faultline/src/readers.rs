@@ -28,6 +28,7 @@ pub(crate) fn standard_readers(resolve_timeout: Duration) -> BTreeMap<Format, Re
                     Format::AlertmanagerAlerts => PROMETHEUS.to_owned(),
                     _ => "opentelemetry".to_owned(),
                 },
+                digest: None,
                 resolve_timeout: matches!(format, Format::AlertmanagerAlerts)
                     .then_some(resolve_timeout),
             };

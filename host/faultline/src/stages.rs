@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use faultline_pipeline::{CorrelateStage, ObserveStage, Plugins, Progress, Timekeeper};
+use faultline_domain::time::Timestamp;
+use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, Plugins, Progress, Timekeeper};
 use faultline_store::{JournalHead, StoreError};
 use tokio::sync::watch;
 
@@ -25,12 +26,22 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Why stages do not go on, by their names.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub(crate) struct Faults(Arc<Mutex<BTreeMap<&'static str, Fault>>>);
+
+/// Why a stage does not go on, and since when.
+#[derive(Debug, Clone)]
+struct Fault {
+    why: String,
+    since: Timestamp,
+}
+
+/// A fault that lasts for so long is worth an alert.
+const LASTING: Duration = Duration::from_secs(60);
 
 impl Faults {
     /// Why this stage does not go on; none if it does.
     pub(crate) fn of(&self, stage: &str) -> Option<String> {
-        self.faults().get(stage).cloned()
+        self.faults().get(stage).map(|fault| fault.why.clone())
     }
 
     /// The first stage that does not go on, and why.
@@ -39,18 +50,32 @@ impl Faults {
         faults
             .iter()
             .next()
-            .map(|(stage, why)| (*stage, why.clone()))
+            .map(|(stage, fault)| (*stage, fault.why.clone()))
+    }
+
+    /// The stages that have not gone on for a while, why, and since when.
+    pub(crate) fn lasting(&self) -> Vec<(&'static str, String, Timestamp)> {
+        let now = now();
+        let faults = self.faults();
+        let lasting = faults
+            .iter()
+            .filter(|(_, fault)| now.since(fault.since) >= LASTING);
+        lasting
+            .map(|(stage, fault)| (*stage, fault.why.clone(), fault.since))
+            .collect()
     }
 
     fn set(&self, stage: &'static str, why: String) {
-        self.faults().insert(stage, why);
+        let mut faults = self.faults();
+        let since = faults.get(stage).map_or_else(now, |fault| fault.since);
+        faults.insert(stage, Fault { why, since });
     }
 
     fn clear(&self, stage: &str) {
         self.faults().remove(stage);
     }
 
-    fn faults(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<&'static str, Fault>> {
         // Entries are put in whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,6 +91,8 @@ pub(crate) struct Bell {
     pub(crate) works_with: watch::Sender<u64>,
     /// Whether the stage goes on.
     pub(crate) faults: Faults,
+    /// Where steps that fail are counted.
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Bell {
@@ -131,7 +158,6 @@ pub(crate) async fn observe(
     mut head: watch::Receiver<JournalHead>,
     mut bell: Bell,
     observed: impl Fn() + Send,
-    suspended: watch::Sender<Vec<(String, String)>>,
 ) {
     let mut patience = Patience::new("observe", bell.faults.clone());
     while !bell.is_stopped() {
@@ -147,13 +173,20 @@ pub(crate) async fn observe(
         match stage.step().await {
             Ok(progress) => {
                 patience.succeeded();
-                tell_suspended(&stage, &suspended);
-                if progress == Progress::More {
-                    observed();
-                    continue;
+                match progress {
+                    Progress::More => {
+                        observed();
+                        continue;
+                    }
+                    Progress::Stopped => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Progress::Idle => {}
                 }
             }
             Err(error) => {
+                bell.counters.observe_steps.failed();
                 patience.failed(&error, &mut bell.stop).await;
                 continue;
             }
@@ -171,19 +204,6 @@ pub(crate) async fn observe(
             "the state could not be saved; what came since it last was is read again"
         );
     }
-}
-
-fn tell_suspended(stage: &ObserveStage, suspended: &watch::Sender<Vec<(String, String)>>) {
-    let now: Vec<(String, String)> = stage
-        .suspended()
-        .iter()
-        .map(|(instance, failure)| (instance.to_string(), failure.to_string()))
-        .collect();
-    suspended.send_if_modified(|known| {
-        let changed = *known != now;
-        *known = now;
-        changed
-    });
 }
 
 /// Correlates until it is to stop. `correlated` is called after each step.
@@ -205,11 +225,17 @@ pub(crate) async fn correlate(
                 patience.succeeded();
                 // A step that has caught up may have done something first.
                 correlated();
-                if progress == Progress::More {
-                    continue;
+                match progress {
+                    Progress::More => continue,
+                    Progress::Stopped => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Progress::Idle => {}
                 }
             }
             Err(error) => {
+                bell.counters.correlate_steps.failed();
                 patience.failed(&error, &mut bell.stop).await;
                 continue;
             }

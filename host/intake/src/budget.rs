@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::shares::{OverShare, Seat};
+
 /// A number of bytes that can be reserved.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -12,7 +14,12 @@ pub(crate) struct Budget {
 
 /// There is no room for so many bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Full {
+    /// For nobody.
+    All,
+    /// The sender has its share.
+    Sender,
+}
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
@@ -22,10 +29,21 @@ impl Budget {
         })
     }
 
-    /// A reservation of nothing, which can grow.
+    /// A reservation of nothing, which can grow, by nobody in particular.
+    #[cfg(test)]
     pub(crate) fn reservation(self: &Arc<Self>) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
+            seat: None,
+            bytes: 0,
+        }
+    }
+
+    /// A reservation of nothing, which can grow within the sender's share.
+    pub(crate) fn reservation_of(self: &Arc<Self>, seat: Seat) -> Reservation {
+        Reservation {
+            budget: Arc::clone(self),
+            seat: Some(seat),
             bytes: 0,
         }
     }
@@ -41,12 +59,16 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
+    seat: Option<Seat>,
     bytes: usize,
 }
 
 impl Reservation {
     /// Reserves more.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        if let Some(seat) = &mut self.seat {
+            seat.grow(bytes).map_err(|OverShare| Full::Sender)?;
+        }
         let grown = |reserved: usize| {
             let grown = reserved.checked_add(bytes)?;
             (grown <= self.budget.bytes_max).then_some(grown)
@@ -55,7 +77,7 @@ impl Reservation {
         // Only a count: it orders nothing else.
         reserved
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
-            .map_err(|_| Full)?;
+            .map_err(|_| Full::All)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -79,8 +101,8 @@ mod tests {
         let mut first = budget.reservation();
         assert_eq!(first.grow(6), Ok(()));
         let mut second = budget.reservation();
-        assert_eq!(second.grow(5), Err(Full));
-        assert_eq!(second.grow(usize::MAX), Err(Full));
+        assert_eq!(second.grow(5), Err(Full::All));
+        assert_eq!(second.grow(usize::MAX), Err(Full::All));
         assert_eq!(second.grow(4), Ok(()));
         drop(first);
         assert_eq!(budget.reserved(), 4);

@@ -47,7 +47,7 @@ pub fn decoder(
             series_cache_bytes_max,
         )),
         Format::AlertmanagerAlerts => Box::new(alertmanager::AlertmanagerAlerts { limits }),
-        Format::Connector(_) | Format::Clock | Format::Command => return None,
+        Format::Connector(_) | Format::Clock | Format::Command | Format::Host => return None,
     })
 }
 
@@ -66,6 +66,6 @@ pub fn check(arrival: &Arrival, limits: Limits) -> Option<Result<Checked, Fault>
         Format::AlertmanagerAlerts => {
             alertmanager::decode(&arrival.body, arrival.received, limits).map(Checked::from)
         }
-        Format::Connector(_) | Format::Clock | Format::Command => return None,
+        Format::Connector(_) | Format::Clock | Format::Command | Format::Host => return None,
     })
 }

@@ -29,6 +29,7 @@ mod rates;
 pub mod receive;
 mod refused;
 mod router;
+mod shares;
 pub mod signature;
 mod transport;
 mod watched_body;

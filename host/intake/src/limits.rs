@@ -20,6 +20,11 @@ pub struct ListenerLimits {
     pub bytes_in_flight_max: usize,
     /// Requests that are being answered. Over it: 503.
     pub requests_in_flight_max: usize,
+    /// Requests of one sender that are being answered. Over it: 429.
+    pub sender_requests_in_flight_max: usize,
+    /// Bytes of one sender's bodies that are being received or waiting for the
+    /// journal; one body may have more. Over it: 429.
+    pub sender_bytes_in_flight_max: usize,
     /// Open connections. Over it, new ones wait to be accepted.
     pub connections_max: usize,
     /// Headers of a request. Over it: 431.
@@ -66,6 +71,8 @@ impl Default for ListenerLimits {
             decoding_ratio_max: 200,
             bytes_in_flight_max: 256 << 20,
             requests_in_flight_max: 512,
+            sender_requests_in_flight_max: 256,
+            sender_bytes_in_flight_max: 128 << 20,
             connections_max: 2_048,
             headers_max: 64,
             header_read_time_max: Duration::from_secs(30),

@@ -28,6 +28,7 @@ use crate::limits::ListenerLimits;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::refused::{Reason, Refused};
+use crate::shares::{OverShare, Shares};
 
 /// Bodies of at least this length are decoded apart from the threads that
 /// serve connections: it takes a millisecond or more.
@@ -61,6 +62,7 @@ pub struct Intake {
     queue: AppendQueue,
     requests: Semaphore,
     budget: Arc<Budget>,
+    shares: Arc<Shares>,
     rates: Rates,
 }
 
@@ -79,6 +81,7 @@ impl Intake {
         let intake = Self {
             requests: Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS)),
             budget: Budget::new(limits.bytes_in_flight_max),
+            shares: Shares::new(&limits),
             rates: Rates::new(&limits),
             queue,
             parts,
@@ -179,8 +182,15 @@ impl Door {
                 "too many requests are being answered at the moment; send it again later",
             )
         })?;
-        intake.check_backlog()?;
         let rate_key = &recipient.sender.rate_key;
+        let seat = intake.shares.enter(rate_key).map_err(|OverShare| {
+            Refused::new(
+                Reason::SenderRequests,
+                "too many requests of this sender are being answered at the moment; send one \
+                 batch after the other",
+            )
+        })?;
+        intake.check_backlog()?;
         intake.rates.admit(rate_key, intake.now()).map_err(|wait| {
             Refused::new(
                 Reason::RateLimited,
@@ -189,7 +199,7 @@ impl Door {
             .retry_after(wait)
         })?;
         let media = head.endpoint.media(&head.headers)?;
-        let mut reservation = intake.budget.reservation();
+        let mut reservation = intake.budget.reservation_of(seat);
         let body = body::read(&head.headers, body, limits, &mut reservation).await?;
         // What is refused from here on has cost something too.
         let sent_bytes = body.len();

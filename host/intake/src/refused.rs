@@ -22,6 +22,8 @@ pub(crate) enum Reason {
     RateLimited,
     TooManyRequests,
     TooManyBytes,
+    SenderRequests,
+    SenderBytes,
     QueueFull,
     Behind,
     Unavailable,
@@ -41,6 +43,8 @@ impl Reason {
             Reason::RateLimited => "rate-limited",
             Reason::TooManyRequests => "requests-in-flight",
             Reason::TooManyBytes => "bytes-in-flight",
+            Reason::SenderRequests => "sender-requests-in-flight",
+            Reason::SenderBytes => "sender-bytes-in-flight",
             Reason::QueueFull => "queue-full",
             Reason::Behind => "behind",
             Reason::Unavailable => "unavailable",
@@ -57,7 +61,9 @@ impl Reason {
             Reason::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Reason::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Reason::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Reason::RateLimited | Reason::SenderRequests | Reason::SenderBytes => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Reason::TooManyRequests
             | Reason::TooManyBytes
             | Reason::QueueFull

@@ -85,11 +85,18 @@ fn bytes_max(encoded: usize, limits: &ListenerLimits) -> BytesMax {
     }
 }
 
-pub(crate) fn no_room(_: Full) -> Refused {
-    Refused::new(
-        Reason::TooManyBytes,
-        "too many bytes are being received at the moment; send it again later",
-    )
+pub(crate) fn no_room(full: Full) -> Refused {
+    match full {
+        Full::All => Refused::new(
+            Reason::TooManyBytes,
+            "too many bytes are being received at the moment; send it again later",
+        ),
+        Full::Sender => Refused::new(
+            Reason::SenderBytes,
+            "too many bytes of this sender are being received at the moment; send one batch \
+             after the other",
+        ),
+    }
 }
 
 /// One or several members, and nothing after them.

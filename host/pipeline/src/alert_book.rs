@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_domain::alert::{Alert, Outcome, Report};
-use faultline_domain::id::AlertId;
+use faultline_domain::id::{AlertId, SourceName};
 use faultline_domain::time::Timestamp;
 
 /// The most resolved alerts that are kept at hand; others are read again when
@@ -21,6 +21,27 @@ pub(crate) struct AlertBook {
     touched: BTreeSet<AlertId>,
     /// How many do not fire.
     resolved: usize,
+    /// How many fire, by the word of each source, and in all.
+    firing_by_source: BTreeMap<SourceName, usize>,
+    firing: usize,
+}
+
+/// The most alerts that fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// By the word of one source.
+    pub(crate) per_source: usize,
+    /// In all.
+    pub(crate) all: usize,
+}
+
+/// One more alert would fire than may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OverShare {
+    /// The name of the limit.
+    pub(crate) limit: &'static str,
+    /// What it is.
+    pub(crate) most: usize,
 }
 
 impl AlertBook {
@@ -36,15 +57,43 @@ impl AlertBook {
         self.alerts.contains_key(&id)
     }
 
+    /// How many fire.
+    pub(crate) const fn firing(&self) -> usize {
+        self.firing
+    }
+
     /// Puts alerts from the store at hand.
     pub(crate) fn insert(&mut self, alerts: Vec<Alert>) {
         for alert in alerts {
+            self.take(alert.id);
             self.put(alert);
         }
     }
 
     /// A report about an alert, which must be at hand if it exists.
-    pub(crate) fn report(&mut self, id: AlertId, report: Report) -> (&Alert, Outcome) {
+    ///
+    /// # Errors
+    /// If it would make one more alert fire than may. What ends is always
+    /// heard, and so is what is said of an alert that fires anyway.
+    pub(crate) fn report(
+        &mut self,
+        id: AlertId,
+        report: Report,
+        share: Share,
+    ) -> Result<(&Alert, Outcome), OverShare> {
+        let fires = self.alerts.get(&id).is_some_and(Alert::is_firing);
+        if report.is_firing() && !fires {
+            let of_source = self.firing_by_source.get(&report.source).copied();
+            let (limit, count, most) = if self.firing >= share.all {
+                ("limit.alerts-firing", self.firing, share.all)
+            } else {
+                let count = of_source.unwrap_or_default();
+                ("limit.alerts-firing-per-source", count, share.per_source)
+            };
+            if count >= most {
+                return Err(OverShare { limit, most });
+            }
+        }
         let (alert, outcome) = match self.take(id) {
             Some(mut alert) => {
                 let outcome = alert.report(&report);
@@ -53,7 +102,7 @@ impl AlertBook {
             None => Alert::first(id, report),
         };
         self.touched.insert(id);
-        (self.put(alert), outcome)
+        Ok((self.put(alert), outcome))
     }
 
     /// Time has come to `now`: what was not repeated ends, in the order in
@@ -100,6 +149,15 @@ impl AlertBook {
             self.deadlines.remove(&(due, id));
         }
         self.resolved -= usize::from(!alert.is_firing());
+        self.firing -= usize::from(alert.is_firing());
+        for source in firing_sources(&alert) {
+            if let Some(count) = self.firing_by_source.get_mut(source) {
+                *count -= 1;
+                if *count == 0 {
+                    self.firing_by_source.remove(source);
+                }
+            }
+        }
         Some(alert)
     }
 
@@ -109,6 +167,10 @@ impl AlertBook {
             self.deadlines.insert((due, id));
         }
         self.resolved += usize::from(!alert.is_firing());
+        self.firing += usize::from(alert.is_firing());
+        for source in firing_sources(&alert) {
+            *self.firing_by_source.entry(source.clone()).or_default() += 1;
+        }
         self.alerts.entry(id).or_insert(alert)
     }
 
@@ -120,4 +182,13 @@ impl AlertBook {
         self.alerts.retain(|_, alert| alert.is_firing());
         self.resolved = 0;
     }
+}
+
+/// The sources by whose word an alert fires.
+fn firing_sources(alert: &Alert) -> impl Iterator<Item = &SourceName> {
+    let fires = alert.is_firing();
+    let sources = alert.sources.iter();
+    sources
+        .filter(move |(_, view)| fires && view.firing)
+        .map(|(source, _)| source)
 }

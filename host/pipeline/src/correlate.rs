@@ -8,23 +8,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, IncidentId, InstanceName, ScopeName, SourceName};
 use faultline_domain::incident::{Author, IncidentEvent};
-use faultline_domain::incidents::{Incidents, Moment};
-use faultline_domain::plugin::{CallError, Correlator};
+use faultline_domain::incidents::{Command, Incidents, Moment};
+use faultline_domain::plugin::{CallError, Correlator, Failure};
 use faultline_domain::proposal::{Blob, Verdict};
 use faultline_domain::situation::Situation;
+use faultline_domain::supervision::{Failed, Supervision};
 use faultline_domain::time::Timestamp;
 use faultline_store::{
-    ChangeRecord, CommandRecord, CorrelateCommit, DeadLetter, DependencyRecord, News, StageName,
-    StagePosition, Store, StoreError, TransitionRecord,
+    ChangeRecord, CommandRecord, CorrelateCommit, DeadLetter, DependencyRecord, Keeper, LetterKind,
+    News, StageName, StagePosition, Store, StoreError, TransitionRecord,
 };
 
 use crate::counters::Counters;
+use crate::decoding::Stopped;
 use crate::observe::{Progress, blocking};
 use crate::plugins::Plugins;
+use crate::recorded::{host_source, input};
 use crate::settings::CorrelateSettings;
 use crate::situation::World;
 
@@ -91,17 +95,22 @@ impl CorrelateStage {
             self.correlation = Some(correlation);
             return Ok(Progress::Idle);
         }
+        let began = Instant::now();
         let (news, until) = self.read(correlation.reached.position, over).await?;
-        let (mut correlation, mut commit) = blocking(move || {
-            let commit = correlation.take_in(news, until);
-            (correlation, commit)
+        let (mut correlation, outcome) = blocking(move || {
+            let outcome = correlation.take_in(news, until);
+            (correlation, outcome)
         })
         .await;
+        let Ok(mut commit) = outcome else {
+            return Ok(Progress::Stopped);
+        };
         correlation.clock = until;
         if commit.is_worth_writing() {
             commit.to.clock = until;
             self.store.correlate_commit(&self.scope, &commit).await?;
-            self.count(&commit);
+            self.count(&commit, &correlation);
+            self.counters.correlate_steps.committed(began.elapsed());
         }
         self.counters.correlate_clock.set_time(until);
         self.correlation = Some(correlation);
@@ -156,7 +165,10 @@ impl CorrelateStage {
                 state,
             });
         }
+        let mut supervision = store.supervision_fetch(scope, Keeper::Correlate).await?;
+        supervision.retain(&self.plugins.correlating());
         Ok(Box::new(Correlation {
+            supervision,
             settings: self.settings.clone(),
             incidents: Incidents::new(
                 scope.clone(),
@@ -170,8 +182,10 @@ impl CorrelateStage {
         }))
     }
 
-    fn count(&self, commit: &CorrelateCommit) {
+    fn count(&self, commit: &CorrelateCommit, correlation: &Correlation) {
         let counters = &self.counters;
+        let open = correlation.incidents.iter().count();
+        counters.incidents_open.set(open as u64);
         counters.incident_events.add(commit.events.len() as u64);
         counters.refusals.add(commit.refusals.len() as u64);
         counters
@@ -190,6 +204,7 @@ struct Voice {
 /// Everything that the stage knows.
 struct Correlation {
     settings: CorrelateSettings,
+    supervision: Supervision,
     incidents: Incidents,
     world: World,
     voices: Vec<Voice>,
@@ -245,8 +260,10 @@ impl Minutes {
 }
 
 impl Correlation {
-    /// Deals with all rounds up to a time.
-    fn take_in(&mut self, news: News, until: Timestamp) -> CorrelateCommit {
+    /// Deals with all rounds up to a time; or not, if the host stopped a
+    /// correlator.
+    fn take_in(&mut self, news: News, until: Timestamp) -> Result<CorrelateCommit, Stopped> {
+        let supervision_before = self.supervision.clone();
         let mut minutes = Minutes::default();
         minutes.commit.from = self.reached;
         let mut round: Vec<Record> = Vec::new();
@@ -254,13 +271,13 @@ impl Correlation {
         for record in in_order(news) {
             let begins = record.received().floor(self.settings.round);
             if begins != begun && !round.is_empty() {
-                self.hold(begun, std::mem::take(&mut round), &mut minutes);
+                self.hold(begun, std::mem::take(&mut round), &mut minutes)?;
             }
             begun = begins;
             round.push(record);
         }
         if !round.is_empty() {
-            self.hold(begun, round, &mut minutes);
+            self.hold(begun, round, &mut minutes)?;
         }
         self.pass_time(until, &mut minutes);
         self.world.forget(until, &self.settings);
@@ -280,11 +297,19 @@ impl Correlation {
             })
             .collect();
         commit.to = self.reached;
-        commit
+        if self.supervision != supervision_before {
+            commit.supervision = Some(self.supervision.clone());
+        }
+        Ok(commit)
     }
 
     /// One round: time, then the records in order, then the correlators.
-    fn hold(&mut self, begins: Timestamp, records: Vec<Record>, minutes: &mut Minutes) {
+    fn hold(
+        &mut self,
+        begins: Timestamp,
+        records: Vec<Record>,
+        minutes: &mut Minutes,
+    ) -> Result<(), Stopped> {
         self.pass_time(begins, minutes);
         self.world.forget(begins, &self.settings);
         let mut news: BTreeSet<AlertId> = BTreeSet::new();
@@ -313,8 +338,9 @@ impl Correlation {
         }
         // A change can shed new light on incidents; without any it only waits.
         if is_new && (!news.is_empty() || self.incidents.iter().next().is_some()) {
-            self.ask(&news, begins, source.as_ref(), minutes);
+            self.ask(&news, begins, source.as_ref(), minutes)?;
         }
+        Ok(())
     }
 
     fn pass_time(&mut self, until: Timestamp, minutes: &mut Minutes) {
@@ -337,6 +363,9 @@ impl Correlation {
             at: self.reached.now.max(record.received),
             position: record.position,
         };
+        if let Command::Resume { instance } = &record.command {
+            self.supervision.resumed(instance);
+        }
         let outcome = self
             .incidents
             .command(&record.command, &record.person, moment);
@@ -359,29 +388,49 @@ impl Correlation {
         received: Timestamp,
         source: Option<&SourceName>,
         minutes: &mut Minutes,
-    ) {
+    ) -> Result<(), Stopped> {
         for index in 0..self.voices.len() {
+            let instance = self.voices[index].correlator.instance().clone();
+            if !self.supervision.may_call(&instance, received) {
+                continue;
+            }
             let situation =
                 self.world
                     .situation(news, &self.incidents, self.reached.now, &self.settings);
             let voice = &mut self.voices[index];
-            let instance = voice.correlator.instance().clone();
+            let digest = voice.correlator.digest();
             match voice.correlator.correlate(&situation, voice.state.as_ref()) {
                 Ok(verdict) => {
                     if let Some(state) = &verdict.state {
                         voice.state = Some(state.clone());
                         minutes.changed_states.insert(index);
                     }
-                    let digest = voice.correlator.digest();
+                    let policy = &self.settings.supervision;
+                    self.supervision.succeeded(&instance, received, policy);
                     let author = Author::Plugin { instance, digest };
                     self.judge(verdict, &situation, &author, minutes);
                 }
+                Err(CallError::Failure(Failure::Stopped)) => return Err(Stopped),
                 Err(error) => {
+                    let policy = &self.settings.supervision;
+                    match &error {
+                        CallError::Fault(_) => {
+                            self.supervision.succeeded(&instance, received, policy);
+                        }
+                        CallError::Failure(failure) => {
+                            let message = failure.to_string();
+                            let on = Some(input(self.reached.position));
+                            let failed = Failed::of(failure, &message, on);
+                            self.supervision
+                                .failed(&instance, digest, received, &failed, policy);
+                        }
+                    }
                     let letter = self.letter(&instance, &error, received, source);
                     minutes.commit.dead_letters.push(letter);
                 }
             }
         }
+        Ok(())
     }
 
     fn judge(
@@ -414,9 +463,9 @@ impl Correlation {
         received: Timestamp,
         source: Option<&SourceName>,
     ) -> DeadLetter {
-        let code = match error {
-            CallError::Fault(fault) => fault.code.as_str(),
-            CallError::Failure(failure) => failure.code(),
+        let (kind, code) = match error {
+            CallError::Fault(fault) => (LetterKind::Fault, fault.code.as_str()),
+            CallError::Failure(failure) => (LetterKind::Poison, failure.code()),
         };
         tracing::warn!(
             plugin.instance = %instance,
@@ -426,6 +475,7 @@ impl Correlation {
         DeadLetter {
             position: self.reached.position,
             reader: format!("correlator:{instance}"),
+            kind,
             received,
             source: source.cloned().unwrap_or_else(host_source),
             code: code.to_owned(),
@@ -443,9 +493,4 @@ fn in_order(news: News) -> Vec<Record> {
     records.extend(news.commands.into_iter().map(Record::Command));
     records.sort_by_key(Record::place);
     records
-}
-
-/// What letters name as their source where only time passed.
-fn host_source() -> SourceName {
-    SourceName::new("host").expect("four letters")
 }

@@ -1,6 +1,6 @@
 //! Detectors at work: shards that live as long as the stage does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use faultline_domain::finding::{Finding, Subject};
@@ -82,6 +82,11 @@ impl ShardFailure {
             envelopes: (0, u32::MAX),
             failure,
         }
+    }
+
+    /// Whether it was not its own doing.
+    pub(crate) fn is_stop(&self) -> bool {
+        self.failure == Failure::Stopped
     }
 
     /// The one envelope that it failed on, within the batch, if it is certain
@@ -304,20 +309,4 @@ pub(crate) fn run_all(
     }
     all.sort_by(|a, b| (a.envelope, &a.order).cmp(&(b.envelope, &b.order)));
     Ok(all)
-}
-
-/// Envelopes that an instance is not shown any more, as they made it fail.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Poison(BTreeMap<InstanceName, BTreeSet<u64>>);
-
-impl Poison {
-    pub(crate) fn add(&mut self, instance: InstanceName, position: u64) {
-        self.0.entry(instance).or_default().insert(position);
-    }
-
-    pub(crate) fn has(&self, instance: &InstanceName, position: u64) -> bool {
-        self.0
-            .get(instance)
-            .is_some_and(|positions| positions.contains(&position))
-    }
 }

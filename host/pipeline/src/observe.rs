@@ -7,29 +7,28 @@
 //! committed before and counts no more.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Instant;
 
-use faultline_domain::envelope::{Envelope, Position};
+use faultline_domain::envelope::{Envelope, Format, Position};
 use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_domain::plugin::Failure;
+use faultline_domain::supervision::{Failed, Supervision, Supervisor};
 use faultline_domain::topology::Topology;
-use faultline_store::{DeadLetter, ObserveCommit, StageName, Store, StoreError};
+use faultline_store::{
+    Checkpoint, DeadLetter, Keeper, LetterKind, ObserveCommit, StageName, Store, StoreError,
+};
 
 use crate::alert_book::AlertBook;
 use crate::catalog::Catalog;
 use crate::counters::Counters;
-use crate::detection::{Poison, Shard, ShardFailure};
-use crate::observer::{Observer, TELEMETRY};
+use crate::detection::{Shard, ShardFailure};
+use crate::observer::{Observer, SUPERVISION, TELEMETRY, Unwatched};
 use crate::plugins::Plugins;
+use crate::recorded::{Place, Recorded};
 use crate::settings::ObserveSettings;
 use crate::telemetry::Telemetry;
-
-/// After so many failures an instance is suspended: it is not shown anything
-/// any more until the plugins are changed or the process starts again.
-const FAILURES_MAX: u32 = 5;
-
-/// The most dead letters that are looked through for poisoned envelopes.
-const POISON_MAX: u32 = 500;
 
 /// The stage, for one scope.
 pub struct ObserveStage {
@@ -42,16 +41,31 @@ pub struct ObserveStage {
     /// Letters about envelopes that made a detector fail, to be committed with
     /// the next batch.
     letters: Vec<DeadLetter>,
-    /// Which envelopes which detectors are not shown.
-    poison: Poison,
+    /// Failures that are on record, or will be with the next batch.
+    recorded: Recorded,
     /// Read envelopes one by one up to here, to find the one that makes a
     /// detector fail.
     singly_to: Position,
-    failures: BTreeMap<InstanceName, u32>,
-    suspended: BTreeMap<InstanceName, Failure>,
+    /// Detectors that failed on these envelopes together.
+    suspects: BTreeMap<InstanceName, Suspect>,
     /// The envelopes after a position, read while what came before them was
     /// committed.
     ahead: Option<(Position, Vec<Envelope>)>,
+}
+
+/// A detector that failed on several envelopes, and how.
+struct Suspect {
+    envelopes: RangeInclusive<Position>,
+    failure: Failure,
+}
+
+/// How beginning from a checkpoint went.
+enum Resumed {
+    Ready(Box<Observer>),
+    /// Detectors failed on these.
+    Failed(Vec<ShardFailure>, Vec<Envelope>),
+    /// A plugin was stopped by the host.
+    Stopped,
 }
 
 /// How a step ended.
@@ -61,6 +75,9 @@ pub enum Progress {
     More,
     /// There is nothing to do.
     Idle,
+    /// The host stopped a plugin in the middle of it; with others there may be
+    /// more.
+    Stopped,
 }
 
 impl ObserveStage {
@@ -80,10 +97,9 @@ impl ObserveStage {
             counters,
             observer: None,
             letters: Vec::new(),
-            poison: Poison::default(),
+            recorded: Recorded::default(),
             singly_to: Position::START,
-            failures: BTreeMap::new(),
-            suspended: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             ahead: None,
         }
     }
@@ -97,14 +113,7 @@ impl ObserveStage {
         self.save().await?;
         self.plugins = plugins;
         self.observer = None;
-        self.failures.clear();
-        self.suspended.clear();
         Ok(())
-    }
-
-    /// Instances that failed too often, and how they last failed.
-    pub const fn suspended(&self) -> &BTreeMap<InstanceName, Failure> {
-        &self.suspended
     }
 
     /// Works until there is nothing left to do.
@@ -117,17 +126,20 @@ impl ObserveStage {
     }
 
     /// Deals with one batch. If this fails, or is cut off, what was not
-    /// committed is done again next time.
+    /// committed is done again next time. So it is if the host has stopped a
+    /// plugin that may not run any more: then there are other plugins to go on
+    /// with, or will be at once.
     ///
     /// # Errors
     /// If the database refuses.
     pub async fn step(&mut self) -> Result<Progress, StoreError> {
         // Taken out, so that a step that is cut off half way leaves nothing
         // behind that is neither before nor after it.
-        let mut observer = match self.observer.take() {
-            Some(observer) => observer,
-            None => self.resume().await?,
+        let Some(mut observer) = self.take_observer().await? else {
+            return Ok(Progress::Stopped);
         };
+        self.settle_suspects(&mut observer);
+        let began = Instant::now();
         let from = observer.reached.position;
         let envelopes = match self.ahead.take() {
             Some((after, envelopes)) if after == from && from >= self.singly_to => envelopes,
@@ -138,18 +150,20 @@ impl ObserveStage {
             return Ok(Progress::Idle);
         }
         let is_full = self.is_full(&envelopes);
-        let (mut observer, outcome) = blocking(move || {
-            let watched = observer.watch(&envelopes);
-            (observer, watched.map_err(|failures| (failures, envelopes)))
+        let (mut observer, envelopes, outcome) = blocking(move || {
+            let outcome = observer.watch(&envelopes);
+            (observer, envelopes, outcome)
         })
         .await;
         let watched = match outcome {
             Ok(watched) => watched,
-            Err((failures, envelopes)) => {
+            Err(Unwatched::Failed(failures)) => {
                 self.note_failures(failures, &envelopes);
                 return Ok(Progress::More);
             }
+            Err(Unwatched::Stopped) => return Ok(Progress::Stopped),
         };
+        let last = envelopes.last().map(Place::from);
         let missing = observer.missing(&watched);
         let fetched = self.store.alert_fetch(&self.scope, &missing).await?;
         observer.book.insert(fetched);
@@ -163,7 +177,7 @@ impl ObserveStage {
             .await;
             (observer, commit) = (returned, due);
             if let Err(failures) = saved {
-                self.note_failures(failures, &[]);
+                self.note_unsaved(failures, last);
                 return Ok(Progress::More);
             }
         }
@@ -181,14 +195,32 @@ impl ObserveStage {
             );
             committed?;
             // What cannot be read says so when it is read again.
-            self.ahead = ahead.ok().filter(|it| !it.is_empty()).map(|it| (after, it));
+            self.ahead = ahead
+                .ok()
+                .filter(|it| !it.is_empty())
+                .map(|it| (after, with_acts_apart(it)));
         } else {
             self.store.observe_commit(&self.scope, &commit).await?;
         }
         self.letters.clear();
         self.count(&commit, &observer);
+        self.counters.observe_steps.committed(began.elapsed());
         self.observer = Some(observer);
         Ok(Progress::More)
+    }
+
+    /// The state as it is at hand, or built anew; none if that was stopped.
+    async fn take_observer(&mut self) -> Result<Option<Box<Observer>>, StoreError> {
+        if let Some(mut observer) = self.observer.take() {
+            if !observer.lacks_detectors() {
+                return Ok(Some(observer));
+            }
+            // What waited long enough is started again, from what it knew.
+            self.observer = Some(observer);
+            self.save().await?;
+            self.observer = None;
+        }
+        self.resume().await
     }
 
     /// Saves the state, so that little is read again after a restart.
@@ -199,9 +231,10 @@ impl ObserveStage {
         let Some(mut observer) = self.observer.take() else {
             return Ok(());
         };
+        let reached = observer.reached;
         let mut commit = ObserveCommit {
-            from: observer.reached.position,
-            to: observer.reached,
+            from: reached.position,
+            to: reached,
             ..ObserveCommit::default()
         };
         let (observer, commit, saved) = blocking(move || {
@@ -214,7 +247,7 @@ impl ObserveStage {
                 self.store.observe_commit(&self.scope, &commit).await?;
                 self.observer = Some(observer);
             }
-            Err(failures) => self.note_failures(failures, &[]),
+            Err(failures) => self.note_unsaved(failures, Some(Place::from(reached))),
         }
         Ok(())
     }
@@ -236,24 +269,25 @@ impl ObserveStage {
             self.settings.batch_envelopes_max
         };
         let bytes = self.settings.batch_bytes_max;
-        self.store
+        let envelopes = self
+            .store
             .envelope_list(&self.scope, after, most, bytes)
-            .await
+            .await?;
+        Ok(with_acts_apart(envelopes))
     }
 
     /// Builds the state as of the stage's position.
-    async fn resume(&mut self) -> Result<Box<Observer>, StoreError> {
+    async fn resume(&mut self) -> Result<Option<Box<Observer>>, StoreError> {
         loop {
             match self.try_resume().await? {
-                Ok(observer) => return Ok(observer),
-                Err((failures, envelopes)) => self.note_failures(failures, &envelopes),
+                Resumed::Ready(observer) => return Ok(Some(observer)),
+                Resumed::Failed(failures, envelopes) => self.note_failures(failures, &envelopes),
+                Resumed::Stopped => return Ok(None),
             }
         }
     }
 
-    async fn try_resume(
-        &mut self,
-    ) -> Result<Result<Box<Observer>, (Vec<ShardFailure>, Vec<Envelope>)>, StoreError> {
+    async fn try_resume(&mut self) -> Result<Resumed, StoreError> {
         let (store, scope) = (&self.store, &self.scope);
         let reached = store.stage_position(scope, StageName::Observe).await?;
         let checkpoints: BTreeMap<String, (Vec<u8>, Position)> = store
@@ -273,7 +307,13 @@ impl ObserveStage {
         for (key, seen) in store.topology_at(scope, reached.position).await? {
             topology.restore(key, seen);
         }
-        self.remember_poison(saved_at).await?;
+        self.recorded.forget_until(saved_at);
+        self.recorded
+            .restore(store.failure_list(scope, saved_at).await?);
+        let mut supervision = checkpoints
+            .get(SUPERVISION)
+            .map_or_else(Supervision::default, |(data, _)| supervision_of(data));
+        supervision.retain(&self.plugins.observed());
         let mut observer = Box::new(Observer {
             settings: self.settings.clone(),
             plugins: self.plugins.clone(),
@@ -282,7 +322,10 @@ impl ObserveStage {
                 ..Telemetry::default()
             },
             shards: Vec::new(),
-            poison: self.poison.clone(),
+            unstarted: Vec::new(),
+            supervision,
+            supervision_written: store.supervision_fetch(scope, Keeper::Observe).await?,
+            recorded: self.recorded.clone(),
             book: AlertBook::new(self.store.alert_firing(&self.scope).await?),
             topology,
             reached,
@@ -291,7 +334,12 @@ impl ObserveStage {
         if let Some((data, _)) = checkpoints.get(TELEMETRY) {
             observer.restore_memory(data);
         }
-        observer.shards = self.start_shards(&checkpoints, saved_at).await;
+        if !self
+            .start_shards(&mut observer, &checkpoints, saved_at)
+            .await
+        {
+            return Ok(Resumed::Stopped);
+        }
         let mut at = saved_at;
         while at < reached.position {
             let mut envelopes = self.read(at).await?;
@@ -305,122 +353,180 @@ impl ObserveStage {
                 );
                 break;
             };
-            let (returned, outcome) = blocking(move || {
-                let outcome = observer.watch(&envelopes).map(|_| ());
-                (observer, outcome.map_err(|failures| (failures, envelopes)))
+            let (returned, envelopes, outcome) = blocking(move || {
+                let outcome = observer.watch(&envelopes);
+                (observer, envelopes, outcome)
             })
             .await;
             observer = returned;
-            if let Err(failed) = outcome {
-                return Ok(Err(failed));
+            match outcome {
+                Ok(_) => at = last,
+                Err(Unwatched::Failed(failures)) => {
+                    return Ok(Resumed::Failed(failures, envelopes));
+                }
+                Err(Unwatched::Stopped) => return Ok(Resumed::Stopped),
             }
-            at = last;
         }
         observer.reached = reached;
         // Written when these envelopes were first dealt with.
         observer.telemetry.catalog.take_new();
-        Ok(Ok(observer))
+        Ok(Resumed::Ready(observer))
     }
 
-    async fn remember_poison(&mut self, after: Position) -> Result<(), StoreError> {
-        let letters = self
-            .store
-            .dead_letter_list(&self.scope, None, POISON_MAX)
-            .await?;
-        for letter in letters.items {
-            if letter.position > after
-                && let Some(instance) = letter.reader.strip_prefix(DETECTOR_READER)
-                && let Ok(instance) = InstanceName::new(instance)
-            {
-                self.poison.add(instance, letter.position.0);
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts the shards of all detectors that are not suspended, each from
-    /// its checkpoint if that is as of the same position.
+    /// Starts the shards of all detectors that are not quarantined, each from
+    /// its checkpoint if that is as of the same position. The states of others
+    /// stay as they were saved. False if one was stopped.
     async fn start_shards(
         &mut self,
+        observer: &mut Observer,
         checkpoints: &BTreeMap<String, (Vec<u8>, Position)>,
         saved_at: Position,
-    ) -> Vec<Shard> {
+    ) -> bool {
         let shards = self.plugins.detector_shards.max(1);
-        let mut started = Vec::new();
+        let reached = observer.reached;
         for (order, factory) in (0..).zip(self.plugins.detectors.clone()) {
-            if self.suspended.contains_key(factory.instance()) {
-                continue;
-            }
-            let saved: Vec<Option<Vec<u8>>> = (0..shards)
+            let instance = factory.instance().clone();
+            let saved: Vec<Option<Checkpoint>> = (0..shards)
                 .map(|index| {
-                    let name = Shard::checkpoint_name_of(factory.instance(), index, shards);
+                    let name = Shard::checkpoint_name_of(&instance, index, shards);
                     let (data, position) = checkpoints.get(&name)?;
-                    (*position == saved_at).then(|| data.clone())
+                    let data = (*position == saved_at).then(|| data.clone())?;
+                    Some(Checkpoint { name, data })
                 })
                 .collect();
+            let supervisor = observer.supervision.get(&instance);
+            if supervisor.is_some_and(Supervisor::is_quarantined) {
+                observer.unstarted.extend(saved.into_iter().flatten());
+                continue;
+            }
             let starting = Arc::clone(&factory);
-            let outcome = blocking(move || {
-                saved
-                    .into_iter()
-                    .zip(0..)
-                    .map(|(saved, index)| Shard::resume(&starting, order, index, saved.as_deref()))
-                    .collect::<Result<Vec<Shard>, Failure>>()
+            let (saved, outcome) = blocking(move || {
+                let outcome = (0..)
+                    .zip(&saved)
+                    .map(|(index, saved)| {
+                        let data = saved.as_ref().map(|saved| saved.data.as_slice());
+                        Shard::resume(&starting, order, index, data)
+                    })
+                    .collect::<Result<Vec<Shard>, Failure>>();
+                (saved, outcome)
             })
             .await;
-            match outcome {
-                Ok(shards) => started.extend(shards),
-                Err(failure) => self.suspend(factory.instance().clone(), failure),
-            }
+            let failure = match outcome {
+                Ok(started) => {
+                    observer.shards.extend(started);
+                    continue;
+                }
+                Err(Failure::Stopped) => return false,
+                Err(failure) => failure,
+            };
+            observer.unstarted.extend(saved.into_iter().flatten());
+            self.counters.plugin_failures.add(1);
+            let message = failure.to_string();
+            tracing::warn!(
+                plugin.instance = %instance,
+                failure.code = failure.code(),
+                "detector {instance} cannot be started: {message}"
+            );
+            let failed = Failed::of(&failure, &message, None);
+            let policy = &self.settings.supervision;
+            let supervision = &mut observer.supervision;
+            supervision.failed(&instance, factory.digest(), reached.clock, &failed, policy);
         }
-        started
+        true
     }
 
     /// Detectors failed: find out on which envelope, keep that, and begin
     /// again without it.
     fn note_failures(&mut self, failures: Vec<ShardFailure>, envelopes: &[Envelope]) {
+        let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) else {
+            return;
+        };
         for failed in failures {
-            self.counters.plugin_failures.add(1);
-            let instance = failed.instance.clone();
-            tracing::warn!(
-                plugin.instance = %instance,
-                failure.code = failed.failure.code(),
-                "detector {instance} failed: {}", failed.failure
-            );
+            self.say_failed(&failed);
             let poisoned = failed
                 .only_envelope(envelopes.len())
                 .and_then(|index| envelopes.get(index));
-            match (poisoned, envelopes.last()) {
-                (Some(envelope), _) => {
-                    let position = envelope.position;
-                    self.poison.add(instance.clone(), position.0);
-                    self.letters.push(DeadLetter {
-                        position,
-                        reader: format!("{DETECTOR_READER}{instance}"),
-                        received: envelope.arrival.received,
-                        source: envelope.arrival.source.clone(),
-                        code: failed.failure.code().to_owned(),
-                        message: failed.failure.to_string(),
-                    });
-                    let count = self.failures.entry(instance.clone()).or_default();
-                    *count += 1;
-                    if *count >= FAILURES_MAX {
-                        self.suspend(instance, failed.failure);
-                    }
-                }
-                (None, Some(last)) => self.singly_to = self.singly_to.max(last.position),
-                // It failed to save: nothing that it was shown is to blame.
-                (None, None) => self.suspend(instance, failed.failure),
+            if let Some(envelope) = poisoned {
+                let message = failed.failure.to_string();
+                self.record(&failed, Place::from(envelope), LetterKind::Poison, message);
+            } else {
+                self.singly_to = self.singly_to.max(last.position);
+                let suspect = Suspect {
+                    envelopes: first.position..=last.position,
+                    failure: failed.failure,
+                };
+                self.suspects.insert(failed.instance, suspect);
             }
         }
     }
 
-    fn suspend(&mut self, instance: InstanceName, failure: Failure) {
-        tracing::error!(
+    /// Detectors failed to save: nothing that they were shown is to blame.
+    fn note_unsaved(&mut self, failures: Vec<ShardFailure>, place: Option<Place>) {
+        for failed in failures {
+            self.say_failed(&failed);
+            if let Some(place) = place.clone() {
+                let message = format!("while saving its state: {}", failed.failure);
+                self.record(&failed, place, LetterKind::Failure, message);
+            }
+        }
+    }
+
+    /// Detectors that failed on envelopes together, and on none of them alone:
+    /// no envelope is to blame, but it counts, so that it is not tried for ever.
+    fn settle_suspects(&mut self, observer: &mut Observer) {
+        let reached = observer.reached;
+        if reached.position < self.singly_to {
+            return;
+        }
+        for (instance, suspect) in std::mem::take(&mut self.suspects) {
+            let Suspect { envelopes, failure } = suspect;
+            let (first, last) = (*envelopes.start(), *envelopes.end());
+            if self.recorded.has_poison(&instance, envelopes) {
+                continue;
+            }
+            let message =
+                format!("on the envelopes {first} to {last} together, on none alone: {failure}");
+            let failed = Failed::of(&failure, &message, None);
+            let detectors = &self.plugins.detectors;
+            if let Some(factory) = detectors.iter().find(|it| *it.instance() == instance) {
+                observer.supervision.failed(
+                    &instance,
+                    factory.digest(),
+                    reached.clock,
+                    &failed,
+                    &self.settings.supervision,
+                );
+            }
+            let place = Place::from(reached);
+            let kind = LetterKind::Failure;
+            let letter = self
+                .recorded
+                .detector_failed(&instance, place, kind, &failure, message);
+            self.letters.push(letter);
+            observer.recorded = self.recorded.clone();
+        }
+    }
+
+    fn say_failed(&self, failed: &ShardFailure) {
+        let ShardFailure {
+            instance, failure, ..
+        } = failed;
+        self.counters.plugin_failures.add(1);
+        tracing::warn!(
             plugin.instance = %instance,
             failure.code = failure.code(),
-            "detector {instance} is suspended: {failure}"
+            "detector {instance} failed: {failure}"
         );
-        self.suspended.insert(instance, failure);
+    }
+
+    fn record(&mut self, failed: &ShardFailure, place: Place, kind: LetterKind, message: String) {
+        let ShardFailure {
+            instance, failure, ..
+        } = failed;
+        let letter = self
+            .recorded
+            .detector_failed(instance, place, kind, failure, message);
+        self.letters.push(letter);
     }
 
     fn count(&self, commit: &ObserveCommit, observer: &Observer) {
@@ -430,18 +536,37 @@ impl ObserveStage {
             counters.samples.add(source.samples);
             counters.log_lines.add(source.log_lines);
             counters.spans.add(source.spans);
+            counters.over_limit.add(source.over_limit);
         }
         counters.transitions.add(commit.transitions.len() as u64);
         counters.dead_letters.add(commit.dead_letters.len() as u64);
         counters
             .series
             .set(observer.telemetry.catalog.series_count() as u64);
+        counters.edges.set(observer.topology.len() as u64);
+        counters.alerts_firing.set(observer.book.firing() as u64);
         counters.observe_position.set_position(commit.to.position);
     }
 }
 
-/// What dead letters of detectors name as their reader, before the instance.
-const DETECTOR_READER: &str = "detector:";
+/// Acts of people have a batch of their own, so that what they let run is started
+/// before what comes after them.
+fn with_acts_apart(mut envelopes: Vec<Envelope>) -> Vec<Envelope> {
+    let is_act = |envelope: &Envelope| envelope.arrival.format == Format::Command;
+    if let Some(act) = envelopes.iter().position(is_act) {
+        envelopes.truncate(act.max(1));
+    }
+    envelopes
+}
+
+/// Supervisors as they were saved. Those that cannot be read were saved by
+/// another version: then all begin anew.
+fn supervision_of(data: &[u8]) -> Supervision {
+    serde_json::from_slice(data).unwrap_or_else(|error| {
+        tracing::warn!("the saved supervision cannot be read and begins anew: {error}");
+        Supervision::default()
+    })
+}
 
 /// Runs what computes, or waits for a guest, where it keeps nothing else from
 /// running.

@@ -7,6 +7,7 @@
 //! and detects; [`Observer::conclude`] lets reports and findings act on alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use faultline_domain::alert::{Measurement, Origin, Outcome, Report, fingerprint};
 use faultline_domain::conventions;
@@ -16,29 +17,33 @@ use faultline_domain::envelope::{Envelope, Format, Position};
 use faultline_domain::fault::Fault;
 use faultline_domain::finding::Subject;
 use faultline_domain::id::{AlertId, InstanceName, SourceName};
+use faultline_domain::incidents::Command;
 use faultline_domain::labels::Labels;
+use faultline_domain::plugin::DetectorFactory;
 use faultline_domain::signal::{AlertReport, Change, Dependency, Signal, StatedSeverity};
 use faultline_domain::situation::AlertView;
+use faultline_domain::supervision::{Supervision, SupervisionPolicy};
 use faultline_domain::time::Timestamp;
 use faultline_domain::topology::Topology;
 use faultline_store::{
     ChangeRecord, Checkpoint, CommandEnvelope, CommandRecord, DeadLetter, DependencyRecord,
-    ObserveCommit, SourceRecord, StagePosition, TransitionWrite,
+    HostEnvelope, ObserveCommit, SourceRecord, StagePosition, TransitionWrite,
 };
 
-use crate::alert_book::AlertBook;
-use crate::detection::{Placed, Poison, Shard, ShardFailure, run_all};
+use crate::alert_book::{AlertBook, OverShare, Share};
+use crate::decoding::{self, Stopped, Unread};
+use crate::detection::{Placed, Shard, ShardFailure, run_all};
 use crate::feed::Feed;
 use crate::plugins::Plugins;
+use crate::recorded::Recorded;
 use crate::settings::ObserveSettings;
 use crate::telemetry::{Audience, Memory, Passage, Telemetry, sane};
 
 /// Under which name the state of derived telemetry is saved.
 pub(crate) const TELEMETRY: &str = "telemetry";
 
-/// The most envelopes, and bytes, that a decoder is given at once.
-const DECODE_ENVELOPES_MAX: usize = 64;
-const DECODE_BYTES_MAX: usize = 4 << 20;
+/// Under which name supervisors are saved.
+pub(crate) const SUPERVISION: &str = "supervision";
 
 /// Everything that the stage knows.
 pub(crate) struct Observer {
@@ -46,13 +51,45 @@ pub(crate) struct Observer {
     pub(crate) plugins: Plugins,
     pub(crate) telemetry: Telemetry,
     pub(crate) shards: Vec<Shard>,
-    pub(crate) poison: Poison,
+    /// States of detectors that were not started, as they were saved.
+    pub(crate) unstarted: Vec<Checkpoint>,
+    /// Who may be called.
+    pub(crate) supervision: Supervision,
+    /// As of the last commit.
+    pub(crate) supervision_written: Supervision,
+    /// Failures that are on record.
+    pub(crate) recorded: Recorded,
     pub(crate) book: AlertBook,
     pub(crate) topology: Topology,
     /// The last envelope that was dealt with.
     pub(crate) reached: StagePosition,
     /// When state was last saved, by arrival.
     pub(crate) saved: Timestamp,
+}
+
+/// Why a batch did not get half way.
+#[derive(Debug)]
+pub(crate) enum Unwatched {
+    /// Detectors failed.
+    Failed(Vec<ShardFailure>),
+    /// A plugin was stopped by the host.
+    Stopped,
+}
+
+impl From<Stopped> for Unwatched {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<Vec<ShardFailure>> for Unwatched {
+    fn from(failures: Vec<ShardFailure>) -> Self {
+        if failures.iter().any(ShardFailure::is_stop) {
+            Self::Stopped
+        } else {
+            Self::Failed(failures)
+        }
+    }
 }
 
 /// A batch, half way through.
@@ -70,7 +107,7 @@ struct ReadEnvelope {
     format: Format,
     signals: Vec<Signal>,
     commands: Vec<CommandRecord>,
-    fault: Option<Fault>,
+    unread: Option<Unread>,
     counts: SourceRecord,
 }
 
@@ -78,18 +115,36 @@ impl Observer {
     /// Decodes a batch, derives telemetry, and lets detectors look at it.
     ///
     /// # Errors
-    /// The detectors that failed. The state is then neither that of before nor
-    /// that of after: begin again from a checkpoint.
-    pub(crate) fn watch(&mut self, envelopes: &[Envelope]) -> Result<Watched, Vec<ShardFailure>> {
-        let mut decoded = self.decode(envelopes);
+    /// The detectors that failed, or that a plugin was stopped. The state is
+    /// then neither that of before nor that of after: begin again from a
+    /// checkpoint.
+    pub(crate) fn watch(&mut self, envelopes: &[Envelope]) -> Result<Watched, Unwatched> {
+        for envelope in envelopes {
+            self.resume_asked(envelope);
+        }
+        let policy = &self.settings.supervision;
+        let mut decoded = decoding::decode(
+            envelopes,
+            &self.plugins,
+            &mut self.supervision,
+            policy,
+            &self.recorded,
+        )?;
         let mut audience = Audience {
             feeds: self.shards.iter().map(|_| Feed::default()).collect(),
             shards: &mut self.shards,
             shards_each: self.plugins.detector_shards.max(1),
-            poison: &self.poison,
+            hidden_from: BTreeSet::new(),
         };
         let mut read = Vec::with_capacity(envelopes.len());
         for (index, envelope) in (0..).zip(envelopes) {
+            audience.hidden_from = supervise(
+                &self.plugins.detectors,
+                &mut self.supervision,
+                policy,
+                &self.recorded,
+                envelope,
+            );
             let mut entry = ReadEnvelope::new(envelope);
             let mut passage = Passage {
                 envelope,
@@ -106,9 +161,9 @@ impl Observer {
                         self.telemetry.pass_time(&mut passage, &mut audience);
                         entry.take(decoded, edges);
                     }
-                    Err(fault) => {
+                    Err(unread) => {
                         self.telemetry.pass_time(&mut passage, &mut audience);
-                        entry.fail(fault);
+                        entry.fail(unread);
                     }
                 }
             } else {
@@ -156,6 +211,8 @@ impl Observer {
                 position: entry.position,
                 received: entry.received,
                 ordinal: 0,
+                over_limit: 0,
+                over: None,
             };
             for (id, outcome) in self.book.pass_time(entry.received) {
                 if let Some(alert) = self.book.get(id) {
@@ -169,13 +226,17 @@ impl Observer {
             while let Some(placed) = findings.next_if(|placed| placed.envelope <= index) {
                 self.act_on_finding(placed, &mut desk);
             }
-            if let Some(fault) = entry.fault {
-                desk.dead_letter(&entry.format, &entry.source, &fault);
+            // One letter says what became of a payload: that it could not be
+            // read comes before what of it was too much.
+            let mut counts = entry.counts;
+            counts.over_limit += desk.over_limit;
+            let over = desk.over.take().map(Unread::fault);
+            if let Some(unread) = entry.unread.or(over) {
+                desk.dead_letter(&entry.format, &entry.source, &unread);
             }
-            let own = matches!(entry.format, Format::Clock | Format::Command);
             commit.commands.extend(entry.commands);
-            if !own {
-                merge(&mut sources, entry.counts);
+            if !entry.format.is_own() {
+                merge(&mut sources, counts);
             }
         }
         self.topology
@@ -187,7 +248,32 @@ impl Observer {
         commit.alerts = self.book.take_touched();
         commit.sources = sources.into_values().collect();
         commit.to = self.reached;
+        if self.supervision != self.supervision_written {
+            commit.supervision = Some(self.supervision.clone());
+            self.supervision_written = self.supervision.clone();
+        }
         commit
+    }
+
+    /// Detectors that may be called but were not started, as that failed.
+    pub(crate) fn lacks_detectors(&mut self) -> bool {
+        let now = self.reached.clock;
+        let started: BTreeSet<&InstanceName> = self.shards.iter().map(Shard::instance).collect();
+        self.plugins.detectors.iter().any(|factory| {
+            let instance = factory.instance();
+            !started.contains(instance) && self.supervision.may_call(instance, now)
+        })
+    }
+
+    /// A person wants an instance to be called again.
+    fn resume_asked(&mut self, envelope: &Envelope) {
+        if envelope.arrival.format == Format::Command
+            && let Ok(CommandEnvelope { command, .. }) =
+                CommandEnvelope::parse(&envelope.arrival.body)
+            && let Command::Resume { instance } = &command
+        {
+            self.supervision.resumed(instance);
+        }
     }
 
     /// Whether enough time has passed to save the state.
@@ -212,12 +298,37 @@ impl Observer {
                     name: shard.checkpoint_name(shards),
                     data,
                 }),
-                Err(error) => failures.push(ShardFailure::while_saving(shard, error)),
+                Err(error) => {
+                    let failed = ShardFailure::while_saving(shard, error);
+                    let may_call = self
+                        .supervision
+                        .may_call(shard.instance(), self.reached.clock);
+                    // One that goes away, or that failed before, begins anew.
+                    let known = self
+                        .recorded
+                        .at(&failed.instance, self.reached.position)
+                        .is_some();
+                    if failed.is_stop() || !may_call || known {
+                        tracing::warn!(
+                            plugin.instance = %failed.instance,
+                            failure.code = failed.failure.code(),
+                            "the state of detector {} is not saved: {}",
+                            failed.instance, failed.failure
+                        );
+                    } else {
+                        failures.push(failed);
+                    }
+                }
             }
         }
         if !failures.is_empty() {
             return Err(failures);
         }
+        checkpoints.extend(self.unstarted.iter().cloned());
+        checkpoints.push(Checkpoint {
+            name: SUPERVISION.to_owned(),
+            data: serde_json::to_vec(&self.supervision).expect("plain structures"),
+        });
         checkpoints.push(Checkpoint {
             name: TELEMETRY.to_owned(),
             data: postcard::to_allocvec(&self.telemetry.memory)
@@ -240,32 +351,6 @@ impl Observer {
         }
     }
 
-    fn decode(&self, envelopes: &[Envelope]) -> BTreeMap<Position, Result<Decoded, Fault>> {
-        let mut by_format: BTreeMap<&Format, Vec<&Envelope>> = BTreeMap::new();
-        for envelope in envelopes {
-            let format = &envelope.arrival.format;
-            if !matches!(format, Format::Clock | Format::Command) {
-                by_format.entry(format).or_default().push(envelope);
-            }
-        }
-        let mut answers = BTreeMap::new();
-        for (format, envelopes) in by_format {
-            let Some(reader) = self.plugins.readers.get(format) else {
-                let fault = Fault::never(
-                    "no-reader",
-                    format!("nothing that runs reads `{format}`: enable its connector"),
-                );
-                answers.extend(envelopes.iter().map(|e| (e.position, Err(fault.clone()))));
-                continue;
-            };
-            for some in portions(&envelopes) {
-                let decoded = reader.decoder.decode(some);
-                answers.extend(some.iter().map(|e| e.position).zip(decoded));
-            }
-        }
-        answers
-    }
-
     fn alerts_spoken_of(&self, watched: &Watched) -> BTreeSet<AlertId> {
         let reported = watched.read.iter().flat_map(|entry| {
             let origin = self.origin(&entry.format);
@@ -281,6 +366,10 @@ impl Observer {
     }
 
     fn origin(&self, format: &Format) -> Origin {
+        if *format == Format::Host {
+            let family = HostEnvelope::SOURCE.to_owned();
+            return Origin::Sender { family };
+        }
         let family = self
             .plugins
             .readers
@@ -295,10 +384,15 @@ impl Observer {
             Signal::Change(change) => desk.change(self.mended(change, desk.received), source),
             Signal::Dependency(mut dependency) => {
                 dependency.seen = sane(dependency.seen, desk.received, self.settings.skew_max);
-                if self
-                    .topology
-                    .see(&dependency, self.settings.edge_granularity)
-                {
+                let settings = &self.settings;
+                if self.topology.len() >= settings.edges_max && !self.topology.has(&dependency) {
+                    desk.over_limit += 1;
+                    let most = settings.edges_max;
+                    desk.over = Some(Fault::never(
+                        "limit.edges",
+                        format!("{most} edges are known: new ones are left out until some age"),
+                    ));
+                } else if self.topology.see(&dependency, settings.edge_granularity) {
                     desk.dependency(dependency, source);
                 }
             }
@@ -327,7 +421,7 @@ impl Observer {
         let origin = self.origin(format);
         let Some(id) = fingerprint(&origin, &said.identity) else {
             let fault = Fault::malformed("an alert without identity would be every alert");
-            desk.dead_letter(format, source, &fault);
+            desk.dead_letter(format, source, &Unread::fault(fault));
             return;
         };
         said.started = sane(said.started, desk.received, self.settings.skew_max);
@@ -397,7 +491,21 @@ impl Observer {
 
     fn report(&mut self, id: AlertId, report: Report, desk: &mut Desk<'_>) {
         let source = report.source.clone();
-        let (alert, outcome) = self.book.report(id, report);
+        let share = Share {
+            per_source: self.settings.alerts_firing_per_source_max,
+            all: self.settings.alerts_firing_max,
+        };
+        let (alert, outcome) = match self.book.report(id, report, share) {
+            Ok(reported) => reported,
+            Err(OverShare { limit, most }) => {
+                desk.over_limit += 1;
+                desk.over = Some(Fault::never(
+                    limit,
+                    format!("{most} alerts fire already: new ones are left out until some end"),
+                ));
+                return;
+            }
+        };
         if outcome.is_transition() || outcome == Outcome::ResolvedUnseen {
             let view = AlertView::from(alert);
             let version = alert.version;
@@ -453,7 +561,7 @@ impl ReadEnvelope {
             format: arrival.format.clone(),
             signals: Vec::new(),
             commands: Vec::new(),
-            fault: None,
+            unread: None,
             counts: SourceRecord {
                 envelopes: 1,
                 body_bytes: arrival.body.len() as u64,
@@ -469,10 +577,10 @@ impl ReadEnvelope {
         self.counts.signals += decoded.signals.len() as u64;
         if let Some(first) = decoded.rejected.first() {
             let count = decoded.rejected_count();
-            self.fault = Some(Fault::never(
+            self.unread = Some(Unread::fault(Fault::never(
                 "rejected",
                 format!("{count} of its items: {}", first.message),
-            ));
+            )));
         }
         self.signals = decoded.signals;
         self.signals
@@ -490,24 +598,31 @@ impl ReadEnvelope {
             .count() as u64;
     }
 
-    fn fail(&mut self, fault: Fault) {
+    fn fail(&mut self, unread: Unread) {
         self.counts.faults += 1;
-        self.fault = Some(fault);
+        self.unread = Some(unread);
     }
 
     /// What the host itself put into the journal.
     fn take_own(&mut self, envelope: &Envelope) {
-        if envelope.arrival.format != Format::Command {
-            return;
-        }
-        match CommandEnvelope::parse(&envelope.arrival.body) {
-            Ok(CommandEnvelope { person, command }) => self.commands.push(CommandRecord {
-                position: envelope.position,
-                received: envelope.arrival.received,
-                person,
-                command,
-            }),
-            Err(fault) => self.fail(fault),
+        let arrival = &envelope.arrival;
+        match arrival.format {
+            Format::Command => match CommandEnvelope::parse(&arrival.body) {
+                Ok(CommandEnvelope { person, command }) => self.commands.push(CommandRecord {
+                    position: envelope.position,
+                    received: arrival.received,
+                    person,
+                    command,
+                }),
+                Err(fault) => self.fail(Unread::fault(fault)),
+            },
+            Format::Host => match HostEnvelope::parse(&arrival.body) {
+                Ok(HostEnvelope { alerts }) => {
+                    self.signals.extend(alerts.into_iter().map(Signal::Alert));
+                }
+                Err(fault) => self.fail(Unread::fault(fault)),
+            },
+            _ => {}
         }
     }
 }
@@ -518,6 +633,10 @@ struct Desk<'a> {
     position: Position,
     received: Timestamp,
     ordinal: u32,
+    /// Alerts and edges of the envelope that are over a limit, and the last of
+    /// the limits.
+    over_limit: u64,
+    over: Option<Fault>,
 }
 
 impl Desk<'_> {
@@ -567,16 +686,49 @@ impl Desk<'_> {
         });
     }
 
-    fn dead_letter(&mut self, format: &Format, source: &SourceName, fault: &Fault) {
+    fn dead_letter(&mut self, format: &Format, source: &SourceName, unread: &Unread) {
+        let Unread { kind, fault } = unread;
         self.commit.dead_letters.push(DeadLetter {
             position: self.position,
             reader: format.to_string(),
+            kind: *kind,
             received: self.received,
             source: source.clone(),
             code: fault.code.clone(),
             message: fault.message.clone(),
         });
     }
+}
+
+/// Lets the supervisors of all detectors know that an envelope is dealt with,
+/// and gives those that are not shown it: they may not be called, or have failed
+/// on it before.
+fn supervise(
+    detectors: &[Arc<dyn DetectorFactory>],
+    supervision: &mut Supervision,
+    policy: &SupervisionPolicy,
+    recorded: &Recorded,
+    envelope: &Envelope,
+) -> BTreeSet<InstanceName> {
+    let (position, now) = (envelope.position, envelope.arrival.received);
+    let mut hidden = BTreeSet::new();
+    for factory in detectors {
+        let instance = factory.instance();
+        let mut is_shown = supervision.may_call(instance, now);
+        match recorded.at(instance, position) {
+            Some(record) => {
+                let failed = record.failed(position);
+                supervision.failed(instance, factory.digest(), now, &failed, policy);
+                is_shown &= !record.is_poison;
+            }
+            None if is_shown => supervision.succeeded(instance, now, policy),
+            None => {}
+        }
+        if !is_shown {
+            hidden.insert(instance.clone());
+        }
+    }
+    hidden
 }
 
 fn merge(sources: &mut BTreeMap<SourceName, SourceRecord>, counts: SourceRecord) {
@@ -586,28 +738,6 @@ fn merge(sources: &mut BTreeMap<SourceName, SourceRecord>, counts: SourceRecord)
             sources.insert(counts.name.clone(), counts);
         }
     }
-}
-
-/// Runs of envelopes that are few enough, and small enough, for one call.
-fn portions<'a, 'b>(envelopes: &'b [&'a Envelope]) -> Vec<&'b [&'a Envelope]> {
-    let mut portions = Vec::new();
-    let mut rest = envelopes;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let count = rest
-            .iter()
-            .take(DECODE_ENVELOPES_MAX)
-            .take_while(|envelope| {
-                let first = bytes == 0;
-                bytes += envelope.arrival.body.len().max(1);
-                first || bytes <= DECODE_BYTES_MAX
-            })
-            .count();
-        let (portion, later) = rest.split_at(count.max(1));
-        portions.push(portion);
-        rest = later;
-    }
-    portions
 }
 
 fn detector_origin(instance: &InstanceName) -> Origin {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use faultline_domain::decode::Decoder;
 use faultline_domain::envelope::Format;
-use faultline_domain::id::InstanceName;
+use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::{Correlator, DetectorFactory};
 
 use crate::poll::ScheduledPoller;
@@ -18,6 +18,8 @@ pub struct Reader {
     pub decoder: Arc<dyn Decoder>,
     /// Alerts of one family share their fingerprints.
     pub family: String,
+    /// The component, of a connector; none for the host's own.
+    pub digest: Option<Digest>,
     /// How long the word of its senders holds unless repeated; none if they
     /// are not in the habit of repeating themselves.
     pub resolve_timeout: Option<Duration>,
@@ -46,6 +48,29 @@ pub struct Plugins {
     pub detector_shards: u32,
     /// In the order in which they are asked.
     pub correlators: Vec<Arc<dyn Correlator>>,
+}
+
+impl Plugins {
+    /// The instances that the observe stage calls, and their components.
+    pub(crate) fn observed(&self) -> BTreeMap<InstanceName, Digest> {
+        let connectors = self.readers.iter().filter_map(|(format, reader)| {
+            let Format::Connector(instance) = format else {
+                return None;
+            };
+            Some((instance.clone(), reader.digest?))
+        });
+        let detectors = self.detectors.iter();
+        let detectors = detectors.map(|it| (it.instance().clone(), it.digest()));
+        connectors.chain(detectors).collect()
+    }
+
+    /// The instances that the correlate stage calls, and their components.
+    pub(crate) fn correlating(&self) -> BTreeMap<InstanceName, Digest> {
+        let correlators = self.correlators.iter();
+        correlators
+            .map(|it| (it.instance().clone(), it.digest()))
+            .collect()
+    }
 }
 
 impl std::fmt::Debug for Plugins {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use faultline_domain::incidents::IncidentPolicy;
+use faultline_domain::supervision::SupervisionPolicy;
 
 /// All settings of the pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +47,15 @@ pub struct ObserveSettings {
     pub edge_granularity: Duration,
     /// An edge that was not seen for so long is forgotten.
     pub edge_lifetime: Duration,
+    /// The most edges of a scope; new ones over that are counted and left out.
+    pub edges_max: usize,
+    /// The most alerts of a scope that fire; new ones over that are counted and
+    /// left out.
+    pub alerts_firing_max: usize,
+    /// The most alerts that fire by the word of one source.
+    pub alerts_firing_per_source_max: usize,
+    /// What becomes of connectors and detectors that fail.
+    pub supervision: SupervisionPolicy,
 }
 
 impl Default for ObserveSettings {
@@ -63,6 +73,10 @@ impl Default for ObserveSettings {
             log_sources_max: 10_000,
             edge_granularity: Duration::from_secs(600),
             edge_lifetime: Duration::from_secs(7 * 86_400),
+            edges_max: 100_000,
+            alerts_firing_max: 100_000,
+            alerts_firing_per_source_max: 20_000,
+            supervision: SupervisionPolicy::default(),
         }
     }
 }
@@ -94,6 +108,8 @@ pub struct CorrelateSettings {
     pub edge_lifetime: Duration,
     /// How incidents live.
     pub incidents: IncidentPolicy,
+    /// What becomes of correlators that fail.
+    pub supervision: SupervisionPolicy,
 }
 
 impl Default for CorrelateSettings {
@@ -110,6 +126,7 @@ impl Default for CorrelateSettings {
             dependency_hops: 3,
             edge_lifetime: Duration::from_secs(7 * 86_400),
             incidents: IncidentPolicy::default(),
+            supervision: SupervisionPolicy::default(),
         }
     }
 }

@@ -3,11 +3,13 @@
 //! Everything here is state that could be computed anew from the journal; it
 //! is saved now and then so that little has to be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_domain::decode::Decoded;
 use faultline_domain::envelope::Envelope;
+use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::{IntroducedSeries, IntroducedSource};
 use faultline_domain::signal::Dependency;
 use faultline_domain::telemetry::{Reading, SeriesDef};
@@ -20,7 +22,7 @@ use crate::chunks::Chunks;
 use crate::derive::calls::SpanMemory;
 use crate::derive::rates::{Rates, Read};
 use crate::derive::windows::Windows;
-use crate::detection::{Poison, Shard};
+use crate::detection::Shard;
 use crate::event_clock::{EventClock, steps};
 use crate::feed::Feed;
 use crate::settings::ObserveSettings;
@@ -51,22 +53,22 @@ pub(crate) struct Audience<'a> {
     pub(crate) feeds: Vec<Feed>,
     /// Shards of each detector.
     pub(crate) shards_each: u32,
-    pub(crate) poison: &'a Poison,
+    /// Detectors that are not shown the envelope that is dealt with.
+    pub(crate) hidden_from: BTreeSet<InstanceName>,
 }
 
 impl Audience<'_> {
     /// Those of the shards that take part in this, each with its feed.
     fn each(
         &mut self,
-        position: u64,
         takes: impl Fn(&Shard, u32) -> bool,
     ) -> impl Iterator<Item = (&mut Shard, &mut Feed)> {
-        let (poison, shards_each) = (self.poison, self.shards_each);
+        let (hidden_from, shards_each) = (&self.hidden_from, self.shards_each);
         self.shards
             .iter_mut()
             .zip(&mut self.feeds)
             .filter(move |(shard, _)| {
-                takes(shard, shards_each) && !poison.has(shard.instance(), position)
+                takes(shard, shards_each) && !hidden_from.contains(shard.instance())
             })
     }
 }
@@ -150,9 +152,8 @@ impl Telemetry {
                 );
             }
         }
-        let position = passage.envelope.position.0;
         for step in steps(before, watermark, settings.tick_step, STEPS_MAX) {
-            for (_, feed) in audience.each(position, |_, _| true) {
+            for (_, feed) in audience.each(|_, _| true) {
                 feed.tick(passage.index, step);
             }
         }
@@ -230,7 +231,7 @@ impl Telemetry {
         self.chunks.push(id, time, value);
         let takes =
             |shard: &Shard, shards: u32| shard.inputs().samples && id % shards == shard.index;
-        for (shard, feed) in audience.each(passage.envelope.position.0, takes) {
+        for (shard, feed) in audience.each(takes) {
             if !shard.knows_series(id)
                 && let Some(def) = self.catalog.series_def(id)
             {
@@ -268,7 +269,7 @@ impl Telemetry {
             high = high.max(time);
             let takes =
                 |shard: &Shard, shards: u32| shard.inputs().logs && id % shards == shard.index;
-            for (shard, feed) in audience.each(position.0, takes) {
+            for (shard, feed) in audience.each(takes) {
                 if !shard.knows_source(id)
                     && let Some(source) = self.catalog.log_source(id)
                 {

@@ -22,27 +22,7 @@ pub struct WasmConnector {
 }
 
 impl Decoder for WasmConnector {
-    /// If the guest fails on several envelopes at once, each is tried by
-    /// itself, so that the one that is to blame costs only itself.
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>> {
-        match self.try_decode(envelopes) {
-            Ok(answers) => answers,
-            Err(failure) if envelopes.len() == 1 => vec![Err(failure.to_fault())],
-            Err(_) => envelopes
-                .iter()
-                .map(|envelope| {
-                    self.try_decode(&[envelope])
-                        .map_err(|failure| failure.to_fault())?
-                        .pop()
-                        .unwrap_or_else(|| Err(Fault::never("contract", "no answer")))
-                })
-                .collect(),
-        }
-    }
-}
-
-impl WasmConnector {
-    fn try_decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
         let given: Vec<_> = envelopes.iter().map(|e| envelope_of(e)).collect();
         let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
             self.decode.load(store, instance)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
 use faultline_egress::Allowance;
+use thiserror::Error;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -12,6 +13,7 @@ use crate::convert::line;
 use crate::instance::Instance;
 use crate::limiter::{Hit, Limiter};
 use crate::meter::Meter;
+use crate::stats::Ended;
 
 /// What host functions find in the store.
 pub(crate) struct GuestState {
@@ -78,6 +80,9 @@ impl GuestState {
     /// # Errors
     /// A trap, if the guest has called too many in this call.
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
+        if self.instance.is_stopped() {
+            return Err(wasmtime::Error::new(Stop));
+        }
         self.instance.stats.host_call();
         if let Some(left) = self.host_calls_left.checked_sub(1) {
             self.host_calls_left = left;
@@ -88,6 +93,11 @@ impl GuestState {
         Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
     }
 }
+
+/// The host stops the guest in the middle of a call.
+#[derive(Debug, Error)]
+#[error("stopped by the host")]
+struct Stop;
 
 /// A guest with its exports.
 pub(crate) struct Guest<E> {
@@ -105,6 +115,9 @@ impl<E> Guest<E> {
         instance: &Arc<Instance>,
         load: impl FnOnce(&mut Store<GuestState>, &wasmtime::component::Instance) -> wasmtime::Result<E>,
     ) -> Result<Self, Failure> {
+        if instance.is_stopped() {
+            return Err(Failure::Stopped);
+        }
         let mut store = Store::new(pre.engine(), GuestState::new(Arc::clone(instance)));
         store.limiter(|state| &mut state.limiter);
         store.call_hook(|mut context, hook| {
@@ -112,9 +125,15 @@ impl<E> Guest<E> {
             Ok(())
         });
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| match context.data().meter.check() {
-            Ok(()) => Ok(UpdateDeadline::Continue(1)),
-            Err(hit) => Err(wasmtime::Error::new(hit)),
+        store.epoch_deadline_callback(|context| {
+            let state = context.data();
+            if state.instance.is_stopped() {
+                return Err(wasmtime::Error::new(Stop));
+            }
+            match state.meter.check() {
+                Ok(()) => Ok(UpdateDeadline::Continue(1)),
+                Err(hit) => Err(wasmtime::Error::new(hit)),
+            }
         });
         let output = usize::try_from(instance.spec.limits.output_bytes).unwrap_or(usize::MAX);
         store.set_hostcall_fuel(output);
@@ -142,6 +161,9 @@ impl<E> Guest<E> {
         export: impl FnOnce(&E, &mut Store<GuestState>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
         let state = self.store.data_mut();
+        if state.instance.is_stopped() {
+            return Err(Failure::Stopped);
+        }
         state.call = call;
         state.host_calls_left = state.instance.spec.limits.host_calls;
         let minute = Arc::clone(&state.instance.minute);
@@ -149,12 +171,15 @@ impl<E> Guest<E> {
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
         let state = self.store.data();
-        let peak = state.limiter.memory_peak();
-        state.instance.stats.call(state.meter.cpu(), peak);
-        answer.map_err(|error| {
-            let failure = failure_of(&error, self.store.data());
-            self.fail(call, failure)
-        })
+        let answer = answer.map_err(|error| failure_of(&error, state));
+        state.instance.stats.call(Ended {
+            function: call.as_str(),
+            outcome: answer.as_ref().err().map_or("ok", Failure::code),
+            cpu: state.meter.cpu(),
+            wall: state.meter.wall(),
+            memory_peak: state.limiter.memory_peak(),
+        });
+        answer.map_err(|failure| self.fail(call, failure))
     }
 
     /// The answer broke the contract or a limit: the guest has failed.
@@ -190,6 +215,9 @@ pub(crate) fn fault_or<T>(
 
 /// What an error of the engine means.
 fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
+    if error.downcast_ref::<Stop>().is_some() {
+        return Failure::Stopped;
+    }
     if let Some(hit) = error.downcast_ref::<Hit>() {
         return limit(hit);
     }
@@ -202,6 +230,9 @@ fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
             };
         }
         Some(Trap::Interrupt) => {
+            if state.instance.is_stopped() {
+                return Failure::Stopped;
+            }
             if let Err(hit) = state.meter.check() {
                 return limit(&hit);
             }

@@ -2,6 +2,7 @@
 //! started for it have in common.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(crate) struct Instance {
     clock: Clock,
     revoked: watch::Sender<bool>,
     failures: Mutex<BTreeMap<&'static str, Repeated>>,
+    /// Set once its guests may not run any more.
+    stopped: AtomicBool,
 }
 
 /// Where audit rows take their time from.
@@ -87,7 +90,19 @@ impl Instance {
             runtime,
             clock,
             failures: Mutex::new(BTreeMap::new()),
+            stopped: AtomicBool::new(false),
         }
+    }
+
+    /// No guest runs any more: the next call fails, and what is running is
+    /// interrupted as soon as the clockwork looks at it.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Whether its guests may not run any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// Who it is, in the audit log.
@@ -163,6 +178,10 @@ impl Instance {
     /// A guest of this instance failed: it is counted, and recorded unless
     /// the same was recorded a moment ago.
     pub(crate) fn note_failure(&self, call: &str, failure: &Failure) {
+        // Being stopped is not a failure of the guest's.
+        if *failure == Failure::Stopped {
+            return;
+        }
         self.stats.fail(failure.code());
         let unwritten = {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);

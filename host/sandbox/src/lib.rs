@@ -34,4 +34,4 @@ pub use instance::{Clock, InstanceSpec};
 pub use poller::WasmPoller;
 pub use sandbox::{COMPONENT_BYTES_MAX, LoadError, Loaded, Role, Sandbox};
 pub use services::{Committed, Item, ItemChange, Pending, ServiceError, Services};
-pub use stats::Usage;
+pub use stats::{Calls, Usage, WALL_BUCKETS};

@@ -78,6 +78,11 @@ impl Meter {
         self.cpu_before + now
     }
 
+    /// How long this call has taken by the clock.
+    pub(crate) fn wall(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// What is left of the time on the clock.
     pub(crate) fn wall_left(&self) -> Duration {
         self.wall_max.saturating_sub(self.began.elapsed())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use faultline_domain::grant::Use;
+use faultline_domain::id::Digest;
 use faultline_domain::plugin::{Failure, Inputs, Kind};
 use faultline_egress::Egress;
 use thiserror::Error;
@@ -131,6 +132,17 @@ impl Loaded {
     /// more use.
     pub fn revoke(&self) {
         self.instance().revoke();
+    }
+
+    /// The component that it is.
+    pub fn digest(&self) -> Digest {
+        self.instance().spec.digest
+    }
+
+    /// Stops all its guests, for good: those that run are interrupted within
+    /// some milliseconds, and all further calls fail with [`Failure::Stopped`].
+    pub fn stop(&self) {
+        self.instance().stop();
     }
 
     fn instance(&self) -> &Instance {

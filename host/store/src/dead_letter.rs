@@ -13,6 +13,55 @@ use crate::rows::{insert_rows, parameter_list};
 /// The most positions that one statement looks for.
 const POSITIONS_PER_STATEMENT: usize = 256;
 
+/// Why a letter is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LetterKind {
+    /// The payload, or some of it, could not be read.
+    Fault,
+    /// It made a plugin fail, and is not shown to it again.
+    Poison,
+    /// Whoever reads it is not called at the moment.
+    Held,
+    /// A plugin failed here, and no payload is to blame.
+    Failure,
+}
+
+impl LetterKind {
+    /// All kinds.
+    pub const ALL: [LetterKind; 4] = [
+        LetterKind::Fault,
+        LetterKind::Poison,
+        LetterKind::Held,
+        LetterKind::Failure,
+    ];
+
+    /// The word that stands for it everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LetterKind::Fault => "fault",
+            LetterKind::Poison => "poison",
+            LetterKind::Held => "held",
+            LetterKind::Failure => "failure",
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self, StoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| StoreError::corrupt("dead_letter", format!("no kind `{word}`")))
+    }
+}
+
+/// Which letters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LetterFilter {
+    /// Only those of this kind.
+    pub kind: Option<LetterKind>,
+    /// Only those of this reader.
+    pub reader: Option<String>,
+}
+
 /// A payload, or the rows of one, that a reader could not deal with. The
 /// payload itself lies in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +70,8 @@ pub struct DeadLetter {
     pub position: Position,
     /// Who could not deal with it: a format, or an instance.
     pub reader: String,
+    /// Why it is dead.
+    pub kind: LetterKind,
     /// When the payload arrived.
     pub received: Timestamp,
     /// Who sent it.
@@ -39,17 +90,21 @@ impl Store {
     pub async fn dead_letter_list(
         &self,
         scope: &ScopeName,
+        filter: &LetterFilter,
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<DeadLetter>, StoreError> {
         let after = after.unwrap_or_else(Cursor::latest);
         let rows: Vec<DeadLetterRow> = sqlx::query_as(
             "select * from dead_letter where scope = $1 and (position, reader) < ($2, $3) \
-             order by position desc, reader desc limit $4",
+             and ($4 = '' or kind = $4) and ($5 = '' or reader = $5) \
+             order by position desc, reader desc limit $6",
         )
         .bind(scope.as_str())
         .bind(after.number_signed())
         .bind(after.id)
+        .bind(filter.kind.map_or("", LetterKind::as_str))
+        .bind(filter.reader.as_deref().unwrap_or(""))
         .bind(fetch_rows(limit))
         .fetch_all(self.state.read())
         .await?;
@@ -61,6 +116,27 @@ impl Store {
             number: letter.position.0,
             id: letter.reader.clone(),
         }))
+    }
+
+    /// Failures of plugins after a position, in order: those that name a
+    /// payload to blame, and those that do not.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn failure_list(
+        &self,
+        scope: &ScopeName,
+        after: Position,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let rows: Vec<DeadLetterRow> = sqlx::query_as(
+            "select * from dead_letter where scope = $1 and kind in ('poison', 'failure') \
+             and position > $2 order by position, reader",
+        )
+        .bind(scope.as_str())
+        .bind(after.as_i64())
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(DeadLetterRow::into_letter).collect()
     }
 
     /// The dead letters of one envelope.
@@ -122,6 +198,7 @@ impl Store {
 struct DeadLetterRow {
     position: i64,
     reader: String,
+    kind: String,
     received: i64,
     source: String,
     code: String,
@@ -133,6 +210,7 @@ impl DeadLetterRow {
         Ok(DeadLetter {
             position: Position::from_i64(self.position),
             reader: self.reader,
+            kind: LetterKind::from_word(&self.kind)?,
             received: Timestamp::from_i64(self.received),
             source: SourceName::new(self.source)
                 .map_err(|error| StoreError::corrupt("dead_letter", error))?,
@@ -149,17 +227,18 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     insert_rows(
         transaction,
-        "insert into dead_letter (scope, position, reader, received, source, code, message) \
+        "insert into dead_letter (scope, position, reader, kind, received, source, code, message) \
          values",
-        7,
-        "on conflict (scope, position, reader) do update set code = excluded.code, \
-         message = excluded.message",
+        8,
+        "on conflict (scope, position, reader) do update set kind = excluded.kind, \
+         code = excluded.code, message = excluded.message",
         letters,
         |query, letter| {
             query
                 .bind(scope.as_str())
                 .bind(letter.position.as_i64())
                 .bind(&letter.reader)
+                .bind(letter.kind.as_str())
                 .bind(letter.received.as_i64())
                 .bind(letter.source.as_str())
                 .bind(&letter.code)

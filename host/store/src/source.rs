@@ -35,6 +35,9 @@ pub struct SourceRecord {
     /// Signals, series and log sources that name no entity: the first thing
     /// that spoils correlation.
     pub without_entity: u64,
+    /// Alerts and edges over the limits that each source has for itself, which
+    /// were left out.
+    pub over_limit: u64,
     /// The last payload.
     pub last_position: Position,
     /// When it arrived.
@@ -56,6 +59,7 @@ impl SourceRecord {
             rejected: 0,
             faults: 0,
             without_entity: 0,
+            over_limit: 0,
             last_position: Position::START,
             last_received: Timestamp::ZERO,
         }
@@ -73,11 +77,12 @@ impl SourceRecord {
         self.rejected += later.rejected;
         self.faults += later.faults;
         self.without_entity += later.without_entity;
+        self.over_limit += later.over_limit;
         self.last_position = later.last_position;
         self.last_received = later.last_received;
     }
 
-    fn counts(&self) -> [u64; 10] {
+    fn counts(&self) -> [u64; 11] {
         [
             self.envelopes,
             self.body_bytes,
@@ -89,11 +94,12 @@ impl SourceRecord {
             self.rejected,
             self.faults,
             self.without_entity,
+            self.over_limit,
         ]
     }
 }
 
-const COUNT_COLUMNS: [&str; 10] = [
+const COUNT_COLUMNS: [&str; 11] = [
     "envelopes",
     "body_bytes",
     "signals",
@@ -104,6 +110,7 @@ const COUNT_COLUMNS: [&str; 10] = [
     "rejected",
     "faults",
     "without_entity",
+    "over_limit",
 ];
 
 impl Store {
@@ -134,6 +141,7 @@ struct SourceRow {
     rejected: i64,
     faults: i64,
     without_entity: i64,
+    over_limit: i64,
     last_position: i64,
     last_received: i64,
 }
@@ -153,6 +161,7 @@ impl SourceRow {
             rejected: unsigned(self.rejected),
             faults: unsigned(self.faults),
             without_entity: unsigned(self.without_entity),
+            over_limit: unsigned(self.over_limit),
             last_position: Position::from_i64(self.last_position),
             last_received: Timestamp::from_i64(self.last_received),
         })
@@ -178,7 +187,7 @@ pub(crate) async fn add(
          last_position = excluded.last_position, last_received = excluded.last_received",
         sums.join(", ")
     );
-    insert_rows(transaction, &head, 14, &tail, sources, |query, source| {
+    insert_rows(transaction, &head, 15, &tail, sources, |query, source| {
         let query = query.bind(scope.as_str()).bind(source.name.as_str());
         let query = source
             .counts()

@@ -7,6 +7,7 @@ use faultline_domain::incident::{Incident, IncidentEvent};
 use faultline_domain::incidents::RefusedProposal;
 use faultline_domain::proposal::Blob;
 use faultline_domain::situation::AlertView;
+use faultline_domain::supervision::Supervision;
 use faultline_domain::time::Timestamp;
 use sqlx::{Any, Transaction};
 
@@ -20,6 +21,7 @@ use crate::incident::CommandRecord;
 use crate::rows::insert_rows;
 use crate::series::{Chunk, LogSourceRecord, SeriesRecord};
 use crate::source::SourceRecord;
+use crate::supervision::Keeper;
 use crate::topology::DependencyRecord;
 
 /// The stages that keep a position.
@@ -109,6 +111,8 @@ pub struct ObserveCommit {
     /// State to go on from, as of `to`; all of it, or none. What was saved
     /// before is then forgotten.
     pub checkpoints: Vec<Checkpoint>,
+    /// How instances that failed stand, if that is otherwise than before.
+    pub supervision: Option<Supervision>,
 }
 
 /// What the correlate stage has made of the records up to a position.
@@ -130,6 +134,8 @@ pub struct CorrelateCommit {
     pub states: Vec<(InstanceName, Blob)>,
     /// Situations that a correlator failed on.
     pub dead_letters: Vec<DeadLetter>,
+    /// How instances that failed stand, if that is otherwise than before.
+    pub supervision: Option<Supervision>,
 }
 
 /// What the correlate stage reads: records of the observe stage, each list in
@@ -153,6 +159,7 @@ impl CorrelateCommit {
             || !self.events.is_empty()
             || !self.command_outcomes.is_empty()
             || !self.dead_letters.is_empty()
+            || self.supervision.is_some()
     }
 }
 
@@ -217,6 +224,9 @@ impl Store {
         crate::topology::insert(tx, scope, &commit.dependencies).await?;
         crate::incident::insert_commands(tx, scope, &commit.commands).await?;
         crate::dead_letter::insert(tx, scope, &commit.dead_letters).await?;
+        if let Some(supervision) = &commit.supervision {
+            crate::supervision::replace(tx, scope, Keeper::Observe, supervision).await?;
+        }
         if !commit.checkpoints.is_empty() {
             let (stage, position) = (StageName::Observe, commit.to.position);
             crate::checkpoint::upsert(tx, scope, stage, position, &commit.checkpoints).await?;
@@ -244,6 +254,9 @@ impl Store {
         crate::incident::insert_refusals(tx, scope, &commit.refusals).await?;
         crate::incident::settle_commands(tx, scope, &commit.command_outcomes).await?;
         crate::dead_letter::insert(tx, scope, &commit.dead_letters).await?;
+        if let Some(supervision) = &commit.supervision {
+            crate::supervision::replace(tx, scope, Keeper::Correlate, supervision).await?;
+        }
         let states: Vec<Checkpoint> = commit
             .states
             .iter()

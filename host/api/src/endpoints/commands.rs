@@ -1,4 +1,4 @@
-//! Acts of people on incidents.
+//! Acts of people on incidents, and on instances that failed.
 //!
 //! An act is an envelope in the journal, in order with everything else, and is
 //! carried out or refused by the stages when its turn comes. So the answer to a
@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use faultline_domain::audit::Stage;
 use faultline_domain::envelope::{Format, Position};
+use faultline_domain::id::InstanceName;
 use faultline_domain::incidents::Command;
 use faultline_store::CommandEnvelope;
 use serde::Deserialize;
@@ -23,7 +24,9 @@ use tokio::time::Instant;
 use super::incidents::find;
 use super::{Answered, App};
 use crate::access::Caller;
+use crate::control::InstanceState;
 use crate::extract::{NoBody, NoQuery, Path, Query};
+use crate::instances;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::views::{CommandKind, CommandOutcome, CommandStatus, Place};
@@ -89,7 +92,53 @@ pub(crate) async fn incident_resolve(
     act(&shared, &caller, Command::Resolve { incident }, wait).await
 }
 
-/// An act on an incident, and what has become of it.
+/// Lets an instance that is backing off or quarantined be called again, from
+/// here on: what it failed on is not shown to it again. Changes nothing about
+/// one that runs.
+#[utoipa::path(
+    post, path = "/instances/{name}/resume", tag = "plugins",
+    params(
+        ("name" = String, Path, description = "The instance."),
+        CommandQuery,
+    ),
+    responses(
+        (status = 200, description = "It is called again.", body = CommandStatus),
+        (status = 202, description = "It is in the journal, and will be carried out.", body = CommandStatus),
+    )
+)]
+pub(crate) async fn instance_resume(
+    State(shared): App,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(query): Query<CommandQuery>,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let wait = wait(&shared, &query)?;
+    let instance = instances::find(&shared, &name).await?.name;
+    act(&shared, &caller, Command::Resume { instance }, wait).await
+}
+
+/// Lets an instance be called again, as [`instance_resume`] does, if it is not
+/// called at the moment: for acts that imply it.
+pub(crate) async fn resume_if_stopped(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    instance: &InstanceName,
+) -> Result<(), Problem> {
+    let statuses = instances::statuses(shared).await;
+    let state = statuses.get(instance).map(|status| status.state);
+    if matches!(
+        state,
+        Some(InstanceState::BackingOff | InstanceState::Quarantined)
+    ) {
+        let instance = instance.clone();
+        let wait = shared.limits.command_wait_max;
+        act(shared, caller, Command::Resume { instance }, wait).await?;
+    }
+    Ok(())
+}
+
+/// An act on an incident or an instance, and what has become of it.
 #[utoipa::path(
     get, path = "/commands/{position}", tag = "incidents",
     params(("position" = u64, Path, description = "The envelope that carries it.")),
@@ -143,9 +192,13 @@ async fn act(
     command: Command,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let (Command::Acknowledge { incident } | Command::Resolve { incident }) = &command;
-    let subject = incident.to_string();
-    let action = format!("incident.{}", CommandKind::from(&command).as_str());
+    let (what, subject) = match &command {
+        Command::Acknowledge { incident } | Command::Resolve { incident } => {
+            ("incident", incident.to_string())
+        }
+        Command::Resume { instance } => ("instance", instances::subject(instance)),
+    };
+    let action = format!("{what}.{}", CommandKind::from(&command).as_str());
     let entry = |stage, detail| caller.entry(shared.now(), &action, &subject, stage, detail);
     let intent = shared
         .store
@@ -233,7 +286,12 @@ async fn status(
     by: String,
     outcome: Option<Result<(), String>>,
 ) -> Result<CommandStatus, Problem> {
-    let (Command::Acknowledge { incident } | Command::Resolve { incident }) = command;
+    let (incident, instance) = match command {
+        Command::Acknowledge { incident } | Command::Resolve { incident } => {
+            (Some(incident.to_string()), None)
+        }
+        Command::Resume { instance } => (None, Some(instance.to_string())),
+    };
     let (outcome, detail) = match outcome {
         None => (
             CommandOutcome::Pending,
@@ -245,7 +303,8 @@ async fn status(
     Ok(CommandStatus {
         position: position.0,
         command: command.into(),
-        incident: incident.to_string(),
+        incident,
+        instance,
         by,
         outcome,
         detail,

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -117,7 +117,30 @@ struct Feed {
     token: Option<Digest>,
     next_heartbeat: Instant,
     end: Instant,
-    _open: Open,
+    /// Told whenever the client has taken what it was sent. Closed once it took
+    /// nothing for too long.
+    taken: watch::Sender<()>,
+    _place: Arc<Mutex<Option<Open>>>,
+}
+
+/// Takes the place of a stream away once its client has taken nothing for so
+/// long that it will not: others wait for the place.
+async fn watch_over(
+    place: Weak<Mutex<Option<Open>>>,
+    mut taken: watch::Receiver<()>,
+    stall_max: Duration,
+) {
+    while let Ok(changed) = tokio::time::timeout(stall_max, taken.changed()).await {
+        if changed.is_err() {
+            return;
+        }
+    }
+    if let Some(place) = place.upgrade() {
+        tracing::warn!(
+            "a reader of events has taken nothing for {stall_max:?} and loses its place"
+        );
+        place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 /// Counts a stream, and keeps its place, for as long as it lives.
@@ -151,6 +174,10 @@ impl Feed {
     ) -> Self {
         let now = Instant::now();
         let limits = shared.limits;
+        let (taken, kept) = watch::channel(());
+        let place = Arc::new(Mutex::new(Some(Open::new(&shared.metrics.streams, place))));
+        let watched = Arc::downgrade(&place);
+        tokio::spawn(watch_over(watched, kept, limits.stream_stall_max));
         Self {
             committed: shared.committed.clone(),
             after,
@@ -159,13 +186,18 @@ impl Feed {
             token,
             next_heartbeat: now + limits.stream_heartbeat,
             end: now + limits.stream_time_max,
-            _open: Open::new(&shared.metrics.streams, place),
+            taken,
+            _place: place,
             shared,
         }
     }
 
     /// The next thing to be sent; none to end the stream.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        // Being asked for more means that what there was is on its way.
+        if self.taken.send(()).is_err() {
+            return None;
+        }
         if !self.greeted {
             // Something at once: proxies and clients see that it works.
             self.greeted = true;

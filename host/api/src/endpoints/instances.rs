@@ -14,6 +14,7 @@ use faultline_store::{InstanceRecord, StoreError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::commands::resume_if_stopped;
 use super::{Answered, App};
 use crate::access::Caller;
 use crate::bundles;
@@ -180,7 +181,9 @@ pub(crate) async fn instance_config_put(
         &subject(&record.name),
         detail,
     );
-    update(&shared, &record, entry).await.map(Json)
+    update(&shared, &record, entry).await?;
+    resume_if_stopped(&shared, &caller, &record.name).await?;
+    view(&shared, &record).await.map(Json)
 }
 
 impl RequestBody for InstanceSettingsPut {}
@@ -219,11 +222,13 @@ pub(crate) async fn instance_settings_put(
         &subject(&record.name),
         detail,
     );
-    update(&shared, &record, entry).await.map(Json)
+    update(&shared, &record, entry).await?;
+    resume_if_stopped(&shared, &caller, &record.name).await?;
+    view(&shared, &record).await.map(Json)
 }
 
-/// Lets an instance run. One that was suspended, or could not be loaded, is
-/// loaded again.
+/// Lets an instance run. One that could not be loaded is loaded again, and one
+/// that is backing off or quarantined is called again.
 #[utoipa::path(
     post, path = "/instances/{name}/enable", tag = "plugins",
     params(("name" = String, Path, description = "The instance.")),
@@ -241,10 +246,8 @@ pub(crate) async fn instance_enable(
     if record.enabled {
         let statuses = statuses(&shared).await;
         let state = statuses.get(&record.name).map(|status| status.state);
-        if !matches!(
-            state,
-            Some(InstanceState::Suspended | InstanceState::Failed)
-        ) {
+        if state != Some(InstanceState::Failed) {
+            resume_if_stopped(&shared, &caller, &record.name).await?;
             return view(&shared, &record).await.map(Json);
         }
         // What it was made of has not changed, so that it has to go first.

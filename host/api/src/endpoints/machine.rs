@@ -1,8 +1,10 @@
 //! What machines ask: whether we live, whether we work, what we count, what the
 //! API is.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
@@ -37,15 +39,22 @@ pub(crate) async fn readiness_fetch(
     }
 }
 
-/// Metrics of the whole process, in the text format of OpenMetrics 1.0.
+/// Metrics of the whole process: in the text format of OpenMetrics 1.0 to who
+/// accepts it, in that of Prometheus to all others.
 #[utoipa::path(
     get, path = "/metrics", tag = "machine",
     responses((
-        status = 200, description = "The metrics.", body = String,
-        content_type = "application/openmetrics-text"
+        status = 200, description = "The metrics.", content(
+            (String = "application/openmetrics-text"),
+            (String = "text/plain"),
+        )
     ))
 )]
-pub(crate) async fn metrics_fetch(State(shared): App, _: NoQuery) -> Result<Response, Problem> {
+pub(crate) async fn metrics_fetch(
+    State(shared): App,
+    headers: HeaderMap,
+    _: NoQuery,
+) -> Result<Response, Problem> {
     let mut registry = Registry::default();
     shared.metrics.register(&mut registry);
     Overview::take(&shared).await?.register(&mut registry);
@@ -58,13 +67,53 @@ pub(crate) async fn metrics_fetch(State(shared): App, _: NoQuery) -> Result<Resp
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    encode_eof(&mut text).map_err(failed)?;
+    let accepts = headers.get_all(header::ACCEPT).into_iter();
+    let is_open = accepts
+        .filter_map(|accept| accept.to_str().ok())
+        .any(|accept| accept.contains("application/openmetrics-text"));
+    let content_type = if is_open {
+        encode_eof(&mut text).map_err(failed)?;
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        text = prometheus_text(&text);
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
     let mut response = text.into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    );
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     Ok(response)
+}
+
+/// OpenMetrics as Prometheus' text format: there, a counter is named as its
+/// samples are, with `_total`, and units are not stated.
+fn prometheus_text(open_metrics: &str) -> String {
+    let counters: BTreeSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        if line.starts_with("# UNIT ") || line == "# EOF" {
+            continue;
+        }
+        let described = line
+            .strip_prefix("# HELP ")
+            .map(|rest| ("# HELP ", rest))
+            .or_else(|| line.strip_prefix("# TYPE ").map(|rest| ("# TYPE ", rest)));
+        match described.and_then(|(head, rest)| Some((head, rest.split_once(' ')?))) {
+            Some((head, (name, rest))) if counters.contains(name) => {
+                text.push_str(head);
+                text.push_str(name);
+                text.push_str("_total ");
+                text.push_str(rest);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// This description of the API.

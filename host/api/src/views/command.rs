@@ -11,8 +11,10 @@ pub struct CommandStatus {
     pub position: u64,
     /// What was asked for.
     pub command: CommandKind,
-    /// Of which incident.
-    pub incident: String,
+    /// Of which incident, if it is an act on one.
+    pub incident: Option<String>,
+    /// Of which instance of a plugin, if it is an act on one.
+    pub instance: Option<String>,
     /// By whom.
     #[schema(example = "token:dana")]
     pub by: String,
@@ -30,6 +32,8 @@ pub enum CommandKind {
     Acknowledge,
     /// It is over.
     Resolve,
+    /// The instance is called again.
+    Resume,
 }
 
 impl CommandKind {
@@ -38,6 +42,7 @@ impl CommandKind {
         match self {
             Self::Acknowledge => "acknowledge",
             Self::Resolve => "resolve",
+            Self::Resume => "resume",
         }
     }
 }
@@ -47,6 +52,7 @@ impl From<&Command> for CommandKind {
         match command {
             Command::Acknowledge { .. } => Self::Acknowledge,
             Command::Resolve { .. } => Self::Resolve,
+            Command::Resume { .. } => Self::Resume,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{LimitsView, PluginKind, Poll, RequestedUse, Time, object};
-use crate::control::{InstanceState, Usage};
+use crate::control::{InstanceState, SupervisionStatus, Usage};
 use crate::instance_settings::InstanceSettings;
 
 /// An instance to be made.
@@ -139,6 +139,8 @@ pub struct InstanceSummary {
     pub reason: Option<String>,
     /// What it has used since it was loaded; none if it was not.
     pub usage: Option<UsageView>,
+    /// How often it failed, and how it last did; none if it was not loaded.
+    pub supervision: Option<SupervisionView>,
     /// When it was made.
     pub created: Time,
     /// By whom.
@@ -153,15 +155,48 @@ pub enum InstanceStateWord {
     /// It is loaded, and called when there is something for it.
     Running,
     /// It is on its way: compiled, checked, restored.
-    Starting,
+    Compiling,
     /// It waits for a capability that it requires.
     PendingGrant,
     /// It could not be loaded.
     Failed,
-    /// It failed too often, and is not called any more.
-    Suspended,
+    /// It failed, and is called again after a while.
+    BackingOff,
+    /// It failed too often, and is not called until somebody lets it.
+    Quarantined,
     /// The operator switched it off.
     Disabled,
+}
+
+/// How often an instance failed, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Supervision)]
+pub struct SupervisionView {
+    /// Failures since its component was first run.
+    pub failures: u64,
+    /// How often it was tried again after a wait, or resumed.
+    pub restarts: u64,
+    /// The last failure; none if there was none since it was resumed.
+    pub last_failure: Option<FailureView>,
+}
+
+/// A failure of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Failure)]
+pub struct FailureView {
+    /// When: in the time of the journal.
+    pub at: Time,
+    /// `trap`, the name of a limit, …
+    #[schema(example = "limit.memory")]
+    pub code: String,
+    /// With the particulars.
+    pub message: String,
+    /// What it was given, if that is to blame: the poison. An envelope is at
+    /// `/envelopes/{position}`.
+    #[schema(example = "envelope 4711")]
+    pub input: Option<String>,
+    /// How often in a row it has failed on that.
+    pub times: u32,
 }
 
 /// What an instance has used since it was loaded.
@@ -297,11 +332,28 @@ impl From<InstanceState> for InstanceStateWord {
     fn from(state: InstanceState) -> Self {
         match state {
             InstanceState::Running => Self::Running,
-            InstanceState::Starting => Self::Starting,
+            InstanceState::Compiling => Self::Compiling,
             InstanceState::PendingGrant => Self::PendingGrant,
             InstanceState::Failed => Self::Failed,
-            InstanceState::Suspended => Self::Suspended,
+            InstanceState::BackingOff => Self::BackingOff,
+            InstanceState::Quarantined => Self::Quarantined,
             InstanceState::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl From<SupervisionStatus> for SupervisionView {
+    fn from(status: SupervisionStatus) -> Self {
+        Self {
+            failures: status.failures,
+            restarts: status.restarts,
+            last_failure: status.last_failure.map(|last| FailureView {
+                at: last.at.into(),
+                code: last.code,
+                message: last.message,
+                input: last.input,
+                times: last.times,
+            }),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use audit::{AuditBreak, AuditRow, AuditVerdict};
 pub use author::{Act, Author, AuthorKind};
 pub use change::Change;
 pub use command::{CommandKind, CommandOutcome, CommandStatus};
-pub use dead_letter::DeadLetter;
+pub use dead_letter::{DeadLetter, DeadLetterKind, Redriven};
 pub use envelope::{BodyEncoding, Envelope, EnvelopeBody, EnvelopeHeader};
 pub use event::{IncidentEvent, MemberFacts};
 pub use evidence::{Because, Cause, CauseKind, Evidence, Reference, ReferenceKind};
@@ -48,8 +48,9 @@ pub use incident::{
     Band, Hypothesis, Incident, IncidentSummary, Measurement, Member, Resolution, Resolved, Suspect,
 };
 pub use instance::{
-    Capability, Grant, GrantPut, Instance, InstanceConfigPut, InstanceCreate, InstanceSettingsPut,
-    InstanceStateWord, InstanceSummary, InstanceUpgrade, InstanceUpgradeTo, Standing, UsageView,
+    Capability, FailureView, Grant, GrantPut, Instance, InstanceConfigPut, InstanceCreate,
+    InstanceSettingsPut, InstanceStateWord, InstanceSummary, InstanceUpgrade, InstanceUpgradeTo,
+    Standing, SupervisionView, UsageView,
 };
 pub(crate) use object::{Object, object};
 pub use page::Page;

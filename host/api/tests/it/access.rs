@@ -55,12 +55,14 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "audit_list",
             "audit_verify",
+            "dead_letter_redrive",
             "envelope_fetch",
             "history_digest_fetch",
             "instance_config_put",
             "instance_create",
             "instance_disable",
             "instance_enable",
+            "instance_resume",
             "instance_settings_put",
             "instance_upgrade",
             "plugin_install",
@@ -241,7 +243,15 @@ async fn a_scraper_may_be_let_in_without_a_token() {
         (answer.status, answer.text)
     };
     assert_eq!(status, StatusCode::OK);
-    assert!(text.ends_with("# EOF\n"), "{text}");
+    // Who does not ask for OpenMetrics gets what every scraper reads.
+    assert!(
+        !text.contains("# EOF") && !text.contains("# UNIT"),
+        "{text}"
+    );
+    assert!(
+        text.contains("# TYPE faultline_api_requests_total counter\n"),
+        "{text}"
+    );
     assert!(
         text.contains(r#"faultline_api_requests_total{operation="metrics_fetch",status="401"} 1"#),
         "{text}"

@@ -142,6 +142,28 @@ async fn there_are_so_many_streams_and_no_more() {
 }
 
 #[tokio::test]
+async fn who_takes_nothing_any_more_loses_the_place() {
+    let bench = Bench::with(ApiLimits {
+        streams_max: 1,
+        stream_stall_max: Duration::from_millis(1),
+        ..ApiLimits::default()
+    })
+    .await;
+    // It takes the greeting, and nothing after that.
+    let mut stalled = Listener::open(&bench, "/api/v1/events", None).await;
+    while bench
+        .get(Role::Viewer, "/metrics")
+        .await
+        .text
+        .contains("faultline_api_streams 1\n")
+    {
+        tokio::task::yield_now().await;
+    }
+    Listener::open(&bench, "/api/v1/events", None).await;
+    assert_eq!(stalled.block().await, None, "it is over");
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_its_token_and_with_the_process() {
     let limits = ApiLimits {
         stream_heartbeat: Duration::from_millis(1),

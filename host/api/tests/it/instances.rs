@@ -1,7 +1,9 @@
 //! Instances, and what they are allowed.
 
+use std::time::Duration;
+
 use axum::http::Method;
-use faultline_api::{InstanceState, InstanceStatus, Usage};
+use faultline_api::{ApiLimits, InstanceState, InstanceStatus, SupervisionStatus, Usage};
 use faultline_domain::access::Role;
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Limits;
@@ -40,6 +42,7 @@ impl Bench {
                 state,
                 reason: None,
                 usage: Usage::default(),
+                supervision: SupervisionStatus::default(),
             }];
         });
     }
@@ -68,7 +71,7 @@ async fn an_instance_is_made_and_shown() {
     let created = bench.create(&asked).await.expect(201);
     assert_eq!(created["kind"], "connector");
     assert_eq!(created["bundle"], digest);
-    assert_eq!(created["state"], "starting");
+    assert_eq!(created["state"], "compiling");
     assert_eq!(created["config"], json!({"threshold": 5}));
     let ceiling = Limits::default_ceiling().memory_bytes;
     assert_eq!(created["limits"]["memory_bytes"], ceiling);
@@ -229,20 +232,51 @@ async fn one_that_was_given_up_on_gets_another_chance() {
         bench.post(&enable).await.expect(200);
     }
     assert_eq!(bench.plugins_changed(), 2);
-    for state in [InstanceState::Suspended, InstanceState::Failed] {
-        bench.fares(state);
-        assert_eq!(bench.post(&enable).await.expect(200)["enabled"], true);
-    }
-    assert_eq!(bench.plugins_changed(), 6);
+    bench.fares(InstanceState::Failed);
+    assert_eq!(bench.post(&enable).await.expect(200)["enabled"], true);
+    assert_eq!(bench.plugins_changed(), 4);
     assert_eq!(
         bench.actions().await[2..],
-        [
-            "instance.disable",
-            "instance.enable",
-            "instance.disable",
-            "instance.enable"
-        ]
+        ["instance.disable", "instance.enable"]
     );
+}
+
+#[tokio::test]
+async fn one_that_is_not_called_any_more_is_resumed_through_the_journal() {
+    let limits = ApiLimits {
+        command_wait_max: Duration::ZERO,
+        ..ApiLimits::default()
+    };
+    let bench = Bench::with(limits).await;
+    bench.install_version("1.0.0").await;
+    bench.create(&poll()).await.expect(201);
+    let resume = format!("{POLL}/resume");
+    let act = bench.post(&resume).await.expect(202);
+    assert_eq!(
+        (&act["command"], &act["instance"]),
+        (&json!("resume"), &json!("poll"))
+    );
+    assert_eq!(act["outcome"], "pending");
+    // To be configured otherwise, or enabled, is another chance, too.
+    bench.fares(InstanceState::Quarantined);
+    bench.post(&format!("{POLL}/enable")).await.expect(200);
+    bench
+        .put(&format!("{POLL}/config"), &json!({"config": {}}))
+        .await
+        .expect(200);
+    bench.fares(InstanceState::Running);
+    bench
+        .put(&format!("{POLL}/config"), &json!({"config": {}}))
+        .await
+        .expect(200);
+    let actions = bench.actions().await;
+    let resumed = actions.iter().filter(|action| *action == "instance.resume");
+    // An intent and an outcome each.
+    assert_eq!(resumed.count(), 6, "{actions:?}");
+    bench
+        .post("/api/v1/instances/nobody/resume")
+        .await
+        .problem("not-found");
 }
 
 #[tokio::test]

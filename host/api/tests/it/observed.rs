@@ -15,8 +15,8 @@ use faultline_domain::situation::{AlertView, Situation};
 use faultline_domain::telemetry::{Reading, SeriesDef, SeriesKey};
 use faultline_store::{
     ChangeRecord, Chunk, CommandEnvelope, CommandRecord, CorrelateCommit, DeadLetter,
-    DependencyRecord, ObserveCommit, SeriesRecord, SourceRecord, StageName, StagePosition,
-    TransitionWrite,
+    DependencyRecord, LetterKind, ObserveCommit, SeriesRecord, SourceRecord, StageName,
+    StagePosition, TransitionWrite,
 };
 
 use crate::{Bench, at, scope};
@@ -119,6 +119,7 @@ impl Bench {
             dead_letters: vec![DeadLetter {
                 position,
                 reader: "connector:json".to_owned(),
+                kind: LetterKind::Fault,
                 received: at(position.0),
                 source: source("ci"),
                 code: "malformed".to_owned(),

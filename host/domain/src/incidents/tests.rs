@@ -20,6 +20,7 @@ fn alert(name: &str, firing: bool, at: u64) -> AlertView {
         entities: vec![Entity::new("service", name).expect("an entity")],
         labels: Labels::default(),
         origin: "prometheus".to_owned(),
+        source: None,
     }
 }
 

@@ -256,13 +256,25 @@ async fn plugins(client: &Client, is_own: bool, findings: &mut Findings) -> Resu
                     &format!("`faultline plugin inspect {name}`, then grant it"),
                 );
             }
-            InstanceStateWord::Failed | InstanceStateWord::Suspended => {
+            InstanceStateWord::Failed => {
                 findings.bad(
                     what,
                     &format!("mend the cause, then `faultline plugin enable {name}`"),
                 );
             }
-            InstanceStateWord::Starting | InstanceStateWord::Disabled => {}
+            InstanceStateWord::BackingOff => {
+                findings.note(what, "it is called again by itself; if it fails again and again, see `faultline plugin inspect`");
+            }
+            InstanceStateWord::Quarantined => {
+                findings.bad(
+                    what,
+                    &format!(
+                        "see what it failed on (`faultline dead-letter list --kind poison`), mend \
+                         it, then `faultline plugin resume {name}`"
+                    ),
+                );
+            }
+            InstanceStateWord::Compiling | InstanceStateWord::Disabled => {}
         }
     }
     let all = instances.items.len();

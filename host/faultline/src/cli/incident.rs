@@ -344,7 +344,7 @@ async fn act(client: &Client, global: &Global, id: &str, act: &str) -> Result<()
     if global.json {
         return output::json(&status);
     }
-    let incident = &status.incident;
+    let incident = status.incident.as_deref().unwrap_or(id);
     output::print(&match status.outcome {
         CommandOutcome::Done => format!("{incident} is {act}d.\n"),
         CommandOutcome::Pending => format!(

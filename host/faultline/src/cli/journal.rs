@@ -131,7 +131,10 @@ async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)
     }
     node.host.reload().await?;
     let plugins = node.host.plugins().borrow().plugins.clone();
-    let settings = node.config.pipeline.settings();
+    let settings = node
+        .config
+        .pipeline
+        .settings(&node.config.plugins.supervision.policy());
     let mut observe = ObserveStage::new(
         node.store.clone(),
         scope.clone(),

@@ -8,6 +8,7 @@
 mod alert;
 mod audit;
 mod config;
+mod dead_letter;
 mod doctor;
 mod history;
 mod incident;
@@ -103,6 +104,9 @@ enum Command {
     /// Alerts: list, explain
     #[command(subcommand)]
     Alert(alert::AlertCommand),
+    /// What could not be dealt with: list it, or try it once more
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetterCommand),
     /// Plugins: bundles, their instances, and what these may do
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -169,6 +173,7 @@ impl Command {
             Command::Ingest(args) => ingest::run(global, &args).await?,
             Command::Incident(command) => incident::run(global, &command).await?,
             Command::Alert(command) => alert::run(global, &command).await?,
+            Command::DeadLetter(command) => dead_letter::run(global, &command).await?,
             Command::Plugin(command) => plugin::run(global, command).await?,
             Command::Audit(command) => return audit::run(global, &command).await,
             Command::Token(command) => token::run(global, &command).await?,

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use faultline_api::views::{
-    Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent,
-    PluginSummary, Poll, PollNow, RequestedUse, Time, UsageView,
+    CommandOutcome, CommandStatus, Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page,
+    Plugin, PluginComponent, PluginSummary, Poll, PollNow, RequestedUse, Time, UsageView,
 };
 use faultline_bundle::{Bundle, Component, Manifest};
 use faultline_domain::secret::SecretRef;
@@ -58,7 +58,7 @@ pub(crate) enum PluginCommand {
     },
     /// Have a connector that polls ask at once
     Poll(PollArgs),
-    /// Let an instance run; one that failed or was suspended gets another
+    /// Let an instance run; one that failed or is quarantined gets another
     /// chance
     Enable {
         /// The instance
@@ -66,6 +66,11 @@ pub(crate) enum PluginCommand {
     },
     /// Stop an instance
     Disable {
+        /// The instance
+        instance: String,
+    },
+    /// Have an instance called again that is backing off or quarantined
+    Resume {
         /// The instance
         instance: String,
     },
@@ -208,6 +213,7 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
         PluginCommand::Poll(args) => poll(client, global, args).await,
         PluginCommand::Enable { instance } => switch(client, global, instance, "enable").await,
         PluginCommand::Disable { instance } => switch(client, global, instance, "disable").await,
+        PluginCommand::Resume { instance } => resume(client, global, instance).await,
     };
     reached.close().await;
     done
@@ -675,6 +681,26 @@ async fn switch(client: &Client, global: &Global, instance: &str, act: &str) -> 
     let path = format!("/instances/{}/{act}", escape(instance));
     let instance: Instance = client.ask(Method::POST, &path, None::<&()>).await?;
     shown(global, &instance)
+}
+
+async fn resume(client: &Client, global: &Global, instance: &str) -> Result<()> {
+    let path = format!("/instances/{}/resume", escape(instance));
+    let status: CommandStatus = client.ask(Method::POST, &path, None::<&()>).await?;
+    if global.json {
+        return output::json(&status);
+    }
+    output::print(&match status.outcome {
+        CommandOutcome::Done => format!("{instance} is called again.\n"),
+        CommandOutcome::Pending => format!(
+            "{instance} will be called again: the stages have not come that far yet (command at \
+             {}).\n",
+            status.position
+        ),
+        CommandOutcome::Refused => {
+            let why = status.detail.as_deref().unwrap_or("no reason was given");
+            bail!("{instance} is not called again: {why}")
+        }
+    })
 }
 
 fn shown(global: &Global, instance: &Instance) -> Result<()> {

@@ -106,6 +106,8 @@ impl IntakeConfig {
             sender_bytes_burst_max: limits.sender_bytes_per_second.as_u64().saturating_mul(8),
             backlog_envelopes_max: limits.backlog_envelopes,
             backlog_bytes_max: limits.backlog.as_u64(),
+            // Half of what there is, so that one sender leaves the other half.
+            sender_requests_in_flight_max: (limits.requests_in_flight / 2).max(1),
             ..default
         }
     }

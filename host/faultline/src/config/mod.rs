@@ -16,6 +16,7 @@ mod log;
 mod pipeline;
 mod plugins;
 mod retention;
+mod supervision;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

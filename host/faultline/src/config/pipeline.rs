@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use faultline_domain::incidents::IncidentPolicy;
+use faultline_domain::supervision::SupervisionPolicy;
 use faultline_pipeline::{CorrelateSettings, ObserveSettings, PipelineSettings};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,12 @@ pub(crate) struct PipelineConfig {
     pub(crate) checkpoint_every: Duration,
     /// The most series of a scope.
     pub(crate) series_max: usize,
+    /// The most edges of the topology.
+    pub(crate) edges_max: usize,
+    /// The most alerts of a scope that fire.
+    pub(crate) alerts_firing_max: usize,
+    /// The most alerts that fire by the word of one source.
+    pub(crate) alerts_firing_per_source_max: usize,
     /// Shards of each detector.
     pub(crate) detector_shards: u32,
     /// Resolved alerts are shown to correlators for so long.
@@ -51,6 +58,8 @@ pub(crate) struct IncidentsConfig {
     pub(crate) reopen_window: Duration,
     /// The most incidents that are not closed.
     pub(crate) open_max: usize,
+    /// The most of these whose alerts all come from one source.
+    pub(crate) open_per_source_max: usize,
     /// The most members of one incident.
     pub(crate) members_max: usize,
 }
@@ -64,6 +73,9 @@ impl Default for PipelineConfig {
             skew_max: observe.skew_max,
             checkpoint_every: observe.checkpoint_every,
             series_max: observe.series_max,
+            edges_max: observe.edges_max,
+            alerts_firing_max: observe.alerts_firing_max,
+            alerts_firing_per_source_max: observe.alerts_firing_per_source_max,
             detector_shards: 1,
             alerts_window: correlate.alerts_window,
             changes_window: correlate.changes_window,
@@ -80,6 +92,7 @@ impl Default for IncidentsConfig {
             resolve_delay: policy.resolve_delay,
             reopen_window: policy.reopen_window,
             open_max: policy.open_max,
+            open_per_source_max: policy.open_per_source_max,
             members_max: policy.members_max,
         }
     }
@@ -107,7 +120,7 @@ impl PipelineConfig {
     }
 
     /// As the stages take it.
-    pub(crate) fn settings(&self) -> PipelineSettings {
+    pub(crate) fn settings(&self, supervision: &SupervisionPolicy) -> PipelineSettings {
         PipelineSettings {
             observe: ObserveSettings {
                 lateness: self.lateness,
@@ -116,16 +129,22 @@ impl PipelineConfig {
                 checkpoint_every: self.checkpoint_every,
                 series_max: self.series_max,
                 edge_lifetime: self.edge_lifetime,
+                edges_max: self.edges_max,
+                alerts_firing_max: self.alerts_firing_max,
+                alerts_firing_per_source_max: self.alerts_firing_per_source_max,
+                supervision: supervision.clone(),
                 ..ObserveSettings::default()
             },
             correlate: CorrelateSettings {
                 alerts_window: self.alerts_window,
                 changes_window: self.changes_window,
                 edge_lifetime: self.edge_lifetime,
+                supervision: supervision.clone(),
                 incidents: IncidentPolicy {
                     resolve_delay: self.incidents.resolve_delay,
                     reopen_window: self.incidents.reopen_window,
                     open_max: self.incidents.open_max,
+                    open_per_source_max: self.incidents.open_per_source_max,
                     members_max: self.incidents.members_max,
                     ..IncidentPolicy::default()
                 },

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use faultline_domain::plugin::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::supervision::SupervisionConfig;
 use super::{EgressConfig, SecretsConfig};
 
 /// `[plugins]`
@@ -21,6 +22,8 @@ pub(crate) struct PluginsConfig {
     pub(crate) egress: EgressConfig,
     /// `[plugins.secrets]`
     pub(crate) secrets: SecretsConfig,
+    /// `[plugins.supervision]`
+    pub(crate) supervision: SupervisionConfig,
 }
 
 /// `[plugins.ceiling]`
@@ -64,6 +67,7 @@ impl Default for PluginsConfig {
             ceiling: CeilingConfig::default(),
             egress: EgressConfig::default(),
             secrets: SecretsConfig::default(),
+            supervision: SupervisionConfig::default(),
         }
     }
 }
@@ -93,10 +97,11 @@ impl PluginsConfig {
     pub(super) fn check(&self) -> Option<String> {
         // The engine's pools are made for that much.
         let most = ByteSize::gib(1);
-        (self.ceiling.memory > most).then(|| {
+        let ceiling = (self.ceiling.memory > most).then(|| {
             let memory = self.ceiling.memory;
             format!("[plugins.ceiling] memory is {memory}; it can be {most} at most")
-        })
+        });
+        ceiling.or_else(|| self.supervision.check())
     }
 
     /// The most that any manifest can ask for.

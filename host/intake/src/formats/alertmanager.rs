@@ -19,6 +19,7 @@ use faultline_domain::decode::{Decoded, Decoder, Note};
 use faultline_domain::envelope::Envelope;
 use faultline_domain::fault::Fault;
 use faultline_domain::labels::Labels;
+use faultline_domain::plugin::Failure;
 use faultline_domain::signal::{AlertReport, Signal, StatedSeverity};
 use faultline_domain::time::Timestamp;
 use serde::Deserialize;
@@ -43,14 +44,12 @@ pub struct AlertmanagerAlerts {
 }
 
 impl Decoder for AlertmanagerAlerts {
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>> {
-        envelopes
-            .iter()
-            .map(|envelope| {
-                let arrival = &envelope.arrival;
-                decode(&arrival.body, arrival.received, self.limits)
-            })
-            .collect()
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
+        let answers = envelopes.iter().map(|envelope| {
+            let arrival = &envelope.arrival;
+            decode(&arrival.body, arrival.received, self.limits)
+        });
+        Ok(answers.collect())
     }
 }
 

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use faultline_domain::decode::{Decoded, Decoder};
 use faultline_domain::envelope::{Arrival, Envelope};
 use faultline_domain::fault::Fault;
+use faultline_domain::plugin::Failure;
 use faultline_domain::time::Timestamp;
 
 use self::schema::Schema;
@@ -80,11 +81,11 @@ pub struct Otlp {
 }
 
 impl Decoder for Otlp {
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>> {
-        envelopes
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
+        let answers = envelopes
             .iter()
-            .map(|envelope| decode_arrival(self.subject, &envelope.arrival, self.limits))
-            .collect()
+            .map(|envelope| decode_arrival(self.subject, &envelope.arrival, self.limits));
+        Ok(answers.collect())
     }
 }
 

@@ -23,6 +23,7 @@ use faultline_domain::decode::{Decoded, Decoder, Note};
 use faultline_domain::envelope::Envelope;
 use faultline_domain::fault::Fault;
 use faultline_domain::labels::Labels;
+use faultline_domain::plugin::Failure;
 use faultline_domain::telemetry::{SeriesDef, SeriesKey};
 use faultline_domain::time::Timestamp;
 
@@ -58,7 +59,7 @@ impl RemoteWrite {
 }
 
 impl Decoder for RemoteWrite {
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>> {
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
         // Who finds the memory in use does without: that is slower than
         // having it, and faster than waiting for it.
         let mut cache = match self.cache.try_lock() {
@@ -66,14 +67,12 @@ impl Decoder for RemoteWrite {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
-        envelopes
-            .iter()
-            .map(|envelope| {
-                let arrival = &envelope.arrival;
-                let reader = Reader::new(arrival.received, self.limits, cache.as_deref_mut());
-                reader.read(&arrival.body)
-            })
-            .collect()
+        let answers = envelopes.iter().map(|envelope| {
+            let arrival = &envelope.arrival;
+            let reader = Reader::new(arrival.received, self.limits, cache.as_deref_mut());
+            reader.read(&arrival.body)
+        });
+        Ok(answers.collect())
     }
 }
 

@@ -41,7 +41,9 @@ fn decode(format: &Format, content_type: &str, body: Vec<u8>) -> Result<Decoded,
         },
     };
     let decoder = decoder(format, LIMITS, 1 << 20).expect("a standard format");
-    let mut answers = decoder.decode(&[&envelope]);
+    let mut answers = decoder
+        .decode(&[&envelope])
+        .expect("host decoders never fail");
     assert_eq!(answers.len(), 1);
     answers.remove(0)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faultline_domain::decode::{Decoded, Decoder};
 use faultline_domain::entity::Entity;
@@ -19,7 +20,7 @@ use faultline_domain::proposal::{
     Because, Blob, Cause, Confidence, Proposal, Reference, Target, Verdict,
 };
 use faultline_domain::severity::Severity;
-use faultline_domain::signal::{AlertReport, Change, Signal, StatedSeverity};
+use faultline_domain::signal::{AlertReport, Change, Dependency, Signal, StatedSeverity};
 use faultline_domain::situation::Situation;
 use faultline_domain::telemetry::{
     LogLines, Reading, Samples, SeriesDef, SeriesKey, Span, SpanKind, SpanOutcome,
@@ -37,6 +38,10 @@ struct Payload {
     /// `_count` are counters.
     samples: Vec<(String, String, u64, f64)>,
     spans: Vec<PayloadSpan>,
+    /// Dependent and provider.
+    edges: Vec<(String, String)>,
+    /// Makes the decoder fail as a plugin does: `trap`, `memory`, `stopped`.
+    fails: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,18 +70,35 @@ struct PayloadSpan {
     failed: bool,
 }
 
-pub(crate) struct JsonDecoder;
+/// Decodes; counts the envelopes that it was given.
+#[derive(Default)]
+pub(crate) struct JsonDecoder {
+    pub(crate) given: AtomicUsize,
+}
 
 impl Decoder for JsonDecoder {
-    fn decode(&self, envelopes: &[&Envelope]) -> Vec<Result<Decoded, Fault>> {
-        envelopes
-            .iter()
-            .map(|envelope| {
-                let payload: Payload = serde_json::from_slice(&envelope.arrival.body)
-                    .map_err(|error| Fault::malformed(error.to_string()))?;
-                decode(payload)
-            })
-            .collect()
+    fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
+        self.given.fetch_add(envelopes.len(), Ordering::Relaxed);
+        for envelope in envelopes {
+            let payload: Result<Payload, _> = serde_json::from_slice(&envelope.arrival.body);
+            match payload.ok().and_then(|payload| payload.fails).as_deref() {
+                None => {}
+                Some("stopped") => return Err(Failure::Stopped),
+                Some("memory") => {
+                    return Err(Failure::Limit {
+                        limit: Limit::Memory,
+                        message: "wanted too much".to_owned(),
+                    });
+                }
+                Some(_) => return Err(Failure::Trap("unreachable".to_owned())),
+            }
+        }
+        let answers = envelopes.iter().map(|envelope| {
+            let payload: Payload = serde_json::from_slice(&envelope.arrival.body)
+                .map_err(|error| Fault::malformed(error.to_string()))?;
+            decode(payload)
+        });
+        Ok(answers.collect())
     }
 }
 
@@ -130,6 +152,14 @@ fn decode(payload: Payload) -> Result<Decoded, Fault> {
             .samples
             .push(index, Timestamp::from_secs(time), value);
     }
+    for (dependent, provider) in payload.edges {
+        decoded.signals.push(Signal::Dependency(Dependency {
+            dependent: entity(&dependent)?,
+            provider: entity(&provider)?,
+            relation: "calls".to_owned(),
+            seen: Timestamp::ZERO,
+        }));
+    }
     for span in payload.spans {
         decoded.spans.push(Span {
             trace: [1; 16],
@@ -166,6 +196,10 @@ pub(crate) const WRONG: f64 = 100.0;
 pub(crate) const TRAPS: f64 = 666.0;
 /// A value that makes it trap even if it is one of many in a call.
 pub(crate) const LOOPS: f64 = 777.0;
+/// A value that makes it trap only if it is one of many in a call.
+pub(crate) const CROWDED: f64 = 555.0;
+/// A value after which it cannot say any more what it knows.
+pub(crate) const FORGETS: f64 = 444.0;
 
 /// Finds that a series is wrong when two values in a row are over a hundred,
 /// and right again at the first that is not. At each tick it finds who has said
@@ -173,6 +207,7 @@ pub(crate) const LOOPS: f64 = 777.0;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Twice {
     series: BTreeMap<u32, Watched>,
+    forgets: bool,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -231,6 +266,10 @@ impl Detector for Twice {
             if value == TRAPS {
                 return Err(Failure::Trap("unreachable".to_owned()).into());
             }
+            if value == CROWDED && batch.len() > 4 {
+                return Err(Failure::Trap("too many".to_owned()).into());
+            }
+            self.forgets |= value == FORGETS;
             if value == LOOPS {
                 return Err(Failure::Limit {
                     limit: Limit::Cpu,
@@ -272,6 +311,13 @@ impl Detector for Twice {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CallError> {
+        if self.forgets {
+            return Err(Failure::Limit {
+                limit: Limit::State,
+                message: "too much to say".to_owned(),
+            }
+            .into());
+        }
         Ok(serde_json::to_vec(self).expect("plain structures"))
     }
 
@@ -302,12 +348,22 @@ fn finding(key: &str, series: u32, watched: &Watched, firing: bool, at: Timestam
 /// One incident an entity; suspects every change of it. Counts its calls.
 pub(crate) struct ByEntity {
     instance: InstanceName,
+    fails: bool,
 }
 
 impl ByEntity {
     pub(crate) fn new() -> Self {
         Self {
             instance: InstanceName::new("by-entity").expect("a name"),
+            fails: false,
+        }
+    }
+
+    /// One that traps at every call.
+    pub(crate) fn failing() -> Self {
+        Self {
+            fails: true,
+            ..Self::new()
         }
     }
 }
@@ -322,6 +378,9 @@ impl Correlator for ByEntity {
     }
 
     fn correlate(&self, situation: &Situation, state: Option<&Blob>) -> Result<Verdict, CallError> {
+        if self.fails {
+            return Err(Failure::Trap("unreachable".to_owned()).into());
+        }
         let calls = state
             .and_then(|blob| blob.bytes.first().copied())
             .unwrap_or(0);

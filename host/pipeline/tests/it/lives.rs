@@ -5,7 +5,7 @@ use faultline_domain::incidents::Command;
 use faultline_domain::proposal::Cause;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::CommandEnvelope;
-use faultline_store::AlertFilter;
+use faultline_store::{AlertFilter, LetterFilter};
 use serde_json::{Value, json};
 
 use crate::{World, scope};
@@ -181,7 +181,10 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     world.wait_until(100_200).await;
     world.work().await;
     assert_eq!(world.incidents().await.len(), 1);
-    let letters = world.store.dead_letter_list(&scope(), None, 10).await;
+    let letters = world
+        .store
+        .dead_letter_list(&scope(), &LetterFilter::default(), None, 10)
+        .await;
     let letters = letters.expect("lists").items;
     assert_eq!(letters.len(), 2);
     assert!(
@@ -202,7 +205,10 @@ async fn payloads_that_nobody_reads_are_kept() {
         .send(100_000, &[alert("down", "service/cart", 90, None)])
         .await;
     world.work().await;
-    let letters = world.store.dead_letter_list(&scope(), None, 10).await;
+    let letters = world
+        .store
+        .dead_letter_list(&scope(), &LetterFilter::default(), None, 10)
+        .await;
     let letter = &letters.expect("lists").items[0];
     assert_eq!(letter.code, "no-reader");
     assert!(letter.message.contains("enable its connector"));

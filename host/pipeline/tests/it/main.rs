@@ -5,6 +5,7 @@ mod history;
 mod lives;
 mod poison;
 mod polls;
+mod supervision;
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_domain::envelope::{Arrival, Format};
-use faultline_domain::id::{InstanceName, ScopeName, SourceName};
+use faultline_domain::id::{Digest, InstanceName, ScopeName, SourceName};
 use faultline_domain::incident::Incident;
+use faultline_domain::incidents::Command;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::{
-    CorrelateStage, Counters, ObserveStage, PipelineSettings, Plugins, Reader,
+    CommandEnvelope, CorrelateStage, Counters, ObserveStage, PipelineSettings, Plugins, Reader,
 };
-use faultline_store::{IncidentFilter, Journal, Store};
+use faultline_store::{IncidentFilter, Journal, LetterFilter, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -90,6 +92,36 @@ impl World {
         page.expect("lists").items
     }
 
+    /// Lets an instance be called again, by an act at this time.
+    async fn resume(&self, millis: u64, instance: &str) {
+        let instance = InstanceName::new(instance).expect("a name");
+        let act = CommandEnvelope {
+            person: "dana".to_owned(),
+            command: Command::Resume { instance },
+        };
+        let arrival = act.into_arrival(Timestamp::from_millis(millis));
+        self.journal.append(vec![arrival]).await.expect("appends");
+    }
+
+    /// Where all instances that failed stand.
+    async fn standings(&self) -> Vec<(String, &'static str)> {
+        let supervisors = self.store.supervision_list(&scope()).await;
+        let supervisors = supervisors.expect("lists").into_iter();
+        supervisors
+            .map(|(name, it)| (name.to_string(), it.standing().as_str()))
+            .collect()
+    }
+
+    /// All dead letters: position, reader, kind, code.
+    async fn letters(&self) -> Vec<(u64, String, &'static str, String)> {
+        let filter = LetterFilter::default();
+        let letters = self.store.dead_letter_list(&scope(), &filter, None, 500);
+        let letters = letters.await.expect("lists").items.into_iter();
+        letters
+            .map(|it| (it.position.0, it.reader, it.kind.as_str(), it.code))
+            .collect()
+    }
+
     async fn digest(&self) -> String {
         let digest = self.store.history_digest(&scope()).await;
         digest.expect("reads").to_string()
@@ -121,8 +153,9 @@ fn stages(
 
 fn plugins() -> Plugins {
     let reader = Reader {
-        decoder: Arc::new(fakes::JsonDecoder),
+        decoder: Arc::new(fakes::JsonDecoder::default()),
         family: "test".to_owned(),
+        digest: Some(Digest::of(b"fake")),
         resolve_timeout: Some(Duration::from_secs(300)),
     };
     Plugins {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faultline_domain::id::InstanceName;
+use faultline_domain::time::Timestamp;
 use faultline_pipeline::{ObserveSettings, PipelineSettings};
-use faultline_store::AlertFilter;
+use faultline_store::{AlertFilter, StageName};
 use serde_json::json;
 
-use crate::fakes::{LOOPS, TRAPS, Twice};
+use crate::fakes::{CROWDED, FORGETS, LOOPS, TRAPS, Twice};
 use crate::{World, plugins, scope};
 
 fn sample(secs: u64, value: f64) -> serde_json::Value {
@@ -45,12 +45,14 @@ async fn the_envelope_that_makes_a_detector_fail_is_left_out() {
         }
         world.wait_until(200_000).await;
         world.work().await;
-        let letters = world.store.dead_letter_list(&scope(), None, 10).await;
-        let letters: Vec<(u64, String, String)> = letters
-            .expect("lists")
-            .items
+        let letters: Vec<(u64, String, String)> = world
+            .letters()
+            .await
             .into_iter()
-            .map(|l| (l.position.0, l.reader, l.code))
+            .map(|(position, reader, kind, code)| {
+                assert_eq!(kind, "poison");
+                (position, reader, code)
+            })
             .collect();
         let letter =
             |position, reader: &str, code: &str| (position, reader.to_owned(), code.to_owned());
@@ -86,23 +88,98 @@ async fn the_envelope_that_makes_a_detector_fail_is_left_out() {
 }
 
 #[tokio::test]
-async fn one_that_fails_again_and_again_is_suspended() {
+async fn one_that_fails_again_and_again_is_quarantined_until_somebody_lets_it_on() {
     let mut world = world(512).await;
-    for secs in 100..120 {
+    for index in 0..8 {
+        let secs = 100 + index * 20;
         world.send(secs * 1_000, &[sample(secs, TRAPS)]).await;
     }
-    world.wait_until(130_000).await;
+    world.wait_until(300_000).await;
     world.work().await;
-    let suspended: Vec<&str> = world
-        .observe
-        .suspended()
-        .keys()
-        .map(InstanceName::as_str)
-        .collect();
-    assert_eq!(suspended, ["second", "twice"]);
-    let letters = world.store.dead_letter_list(&scope(), None, 100).await;
-    assert_eq!(letters.expect("lists").items.len(), 10, "five each");
+    let quarantined = |name: &str| (name.to_owned(), "quarantined");
+    let both = [quarantined("second"), quarantined("twice")];
+    assert_eq!(world.standings().await, both);
+    assert_eq!(world.letters().await.len(), 10, "five each");
+    // Neither other plugins nor a restart are a way out.
     let plugins = world.plugins.clone();
     world.observe.replace_plugins(plugins).await.expect("saves");
-    assert!(world.observe.suspended().is_empty(), "a new chance");
+    world.crash();
+    world.send(310_000, &[sample(310, 200.0)]).await;
+    world.send(311_000, &[sample(311, 200.0)]).await;
+    world.resume(312_000, "twice").await;
+    world.send(320_000, &[sample(320, 200.0)]).await;
+    world.send(321_000, &[sample(321, 200.0)]).await;
+    world.wait_until(330_000).await;
+    world.work().await;
+    let running = |name: &str| (name.to_owned(), "running");
+    let one = [quarantined("second"), running("twice")];
+    assert_eq!(world.standings().await, one);
+    let alerts = world
+        .store
+        .alert_list(&scope(), &AlertFilter::default(), None, 10)
+        .await;
+    let wrong: Vec<Timestamp> = alerts
+        .expect("lists")
+        .items
+        .into_iter()
+        .filter(|alert| alert.title.contains("load is wrong"))
+        .map(|alert| alert.started)
+        .collect();
+    assert_eq!(wrong, [Timestamp::from_secs(321)], "what it was shown");
+}
+
+#[tokio::test]
+async fn one_that_fails_on_many_together_and_on_none_alone_is_not_tried_for_ever() {
+    let mut world = world(512).await;
+    for round in 0..6 {
+        let secs = 100 + round * 20;
+        let bodies: Vec<_> = (0..8).map(|index| sample(secs + index, CROWDED)).collect();
+        for (body, index) in bodies.iter().zip(0..) {
+            world
+                .send((secs + index) * 1_000, std::slice::from_ref(body))
+                .await;
+        }
+        world.work().await;
+    }
+    world.wait_until(300_000).await;
+    world.work().await;
+    let quarantined = |name: &str| (name.to_owned(), "quarantined");
+    let both = [quarantined("second"), quarantined("twice")];
+    assert_eq!(world.standings().await, both);
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 10, "{letters:?}");
+    for (_, _, kind, code) in letters {
+        assert_eq!((kind, code.as_str()), ("failure", "trap"));
+    }
+}
+
+#[tokio::test]
+async fn one_whose_state_cannot_be_kept_begins_anew_and_holds_nobody_up() {
+    let mut world = world(512).await;
+    for secs in 100..180 {
+        let value = match secs {
+            100 => FORGETS,
+            170 | 171 => 200.0,
+            _ => 1.0,
+        };
+        world.send(secs * 1_000, &[sample(secs, value)]).await;
+        world.work().await;
+    }
+    let letters = world.letters().await;
+    assert!(!letters.is_empty());
+    for (_, _, kind, code) in letters {
+        assert_eq!((kind, code.as_str()), ("failure", "limit.state"));
+    }
+    let reached = world
+        .store
+        .stage_position(&scope(), StageName::Observe)
+        .await;
+    assert_eq!(reached.expect("reads").position.0, 80);
+    let alerts = world
+        .store
+        .alert_list(&scope(), &AlertFilter::default(), None, 10)
+        .await;
+    let alerts = alerts.expect("lists").items.into_iter();
+    let wrong = alerts.filter(|alert| alert.title.contains("load is wrong"));
+    assert_eq!(wrong.count(), 2, "both go on");
 }

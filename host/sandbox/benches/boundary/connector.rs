@@ -54,7 +54,7 @@ pub(crate) fn run(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
         let turn = |envelopes: &[&Envelope], calls: u32| -> Result<f64, Box<dyn Error>> {
             let began = Instant::now();
             for _ in 0..calls {
-                for answer in connector.decode(envelopes) {
+                for answer in connector.decode(envelopes)? {
                     answer.map_err(|fault| format!("{name}: {fault}"))?;
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use faultline_domain::audit::Stage;
 use faultline_domain::fault as domain;
+use faultline_domain::grant::Use;
 use faultline_domain::plugin::Limit;
 use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
@@ -63,7 +64,7 @@ impl GuestState {
     fn counted(&self, fault: domain::Fault) -> Fault {
         let stats = &self.instance.stats;
         if fault.code == "denied" {
-            stats.deny();
+            stats.deny(Use::Http.as_str());
         }
         let mut limits = Limit::OF_HTTP.into_iter();
         if let Some(limit) = limits.find(|limit| limit.as_str() == fault.code) {

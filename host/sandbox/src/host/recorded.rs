@@ -2,6 +2,7 @@
 //! after, and a denial is recorded, too.
 
 use faultline_domain::audit::Stage;
+use faultline_domain::grant::Use;
 use serde_json::{Value, json};
 
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
@@ -61,12 +62,26 @@ impl GuestState {
 
     /// Counts and records a denial.
     pub(super) fn denied(&self, action: &str, why: &str) -> Fault {
-        self.instance.stats.deny();
+        self.instance.stats.deny(used_by(action));
         let detail = json!({ "denied": why });
         if let Err(error) = self.instance.audit(action, Stage::Event, &detail) {
             tracing::error!("a denial cannot be recorded: {error}");
         }
         fault("denied", why, Retry::Never)
+    }
+}
+
+/// What an action would use, as metrics call it.
+fn used_by(action: &str) -> &'static str {
+    let word = action.split_once('.').map_or(action, |(word, _)| word);
+    match (word, action) {
+        ("secrets", "secrets.reveal") => Use::SecretReveal.as_str(),
+        ("secrets", _) => Use::Secret.as_str(),
+        _ => {
+            let mut uses = Use::ALL.into_iter();
+            uses.find(|using| using.as_str() == word)
+                .map_or("other", Use::as_str)
+        }
     }
 }
 

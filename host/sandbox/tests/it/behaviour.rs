@@ -27,10 +27,18 @@ fn limits() -> Limits {
     }
 }
 
+/// As the stages do it: together, and one by one where that fails.
 fn decode(loaded: &Loaded, bodies: &[&str]) -> Vec<Result<Decoded, Fault>> {
     let envelopes: Vec<_> = bodies.iter().map(|body| envelope(body)).collect();
     let envelopes: Vec<_> = envelopes.iter().collect();
-    connector(loaded).decode(&envelopes)
+    match connector(loaded).decode(&envelopes) {
+        Ok(answers) => answers,
+        Err(failure) if envelopes.len() == 1 => vec![Err(failure.to_fault())],
+        Err(_) => bodies
+            .iter()
+            .map(|body| decode(loaded, &[body]).remove(0))
+            .collect(),
+    }
 }
 
 /// The code of the fault that a behaviour ends in.

@@ -70,6 +70,7 @@ fn there_is_no_state_while_decoding() {
     let envelope = envelope("x");
     let fault = connector
         .decode(&[&envelope])
+        .expect("answers")
         .remove(0)
         .expect_err("denied");
     assert_eq!(fault.code, "denied");

@@ -11,7 +11,7 @@ use faultline_domain::signal::Change;
 use faultline_domain::telemetry::{Reading, SeriesDef, SeriesKey};
 use faultline_store::{
     ChangeRecord, Chunk, CommandRecord, CommandState, CorrelateCommit, Cursor, DeadLetter,
-    SeriesFilter, SeriesRecord, StagePosition, StoreError,
+    LetterKind, SeriesFilter, SeriesRecord, StagePosition, StoreError,
 };
 
 use crate::stages::{commit, entity, fire, opened};
@@ -243,6 +243,7 @@ async fn dead_letters_of_several_envelopes_are_read_at_once() {
     let letter = |position: u64, reader: &str| DeadLetter {
         position: Position(position),
         reader: reader.to_owned(),
+        kind: LetterKind::Fault,
         received: at(position),
         source: source("ci"),
         code: "malformed".to_owned(),

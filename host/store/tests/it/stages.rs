@@ -15,8 +15,8 @@ use faultline_domain::signal::{AlertReport, Change, Dependency, StatedSeverity};
 use faultline_domain::situation::{AlertView, Situation};
 use faultline_store::{
     AlertFilter, ChangeRecord, Checkpoint, Chunk, CommandRecord, CorrelateCommit, DeadLetter,
-    DependencyRecord, IncidentFilter, ObserveCommit, SourceRecord, StageName, StagePosition,
-    StoreError, TransitionWrite,
+    DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, SourceRecord,
+    StageName, StagePosition, StoreError, TransitionWrite,
 };
 
 use crate::{Fresh, at, scope, source};
@@ -560,6 +560,7 @@ async fn checkpoints_and_dead_letters_read_back() {
     let letter = DeadLetter {
         position: Position(2),
         reader: "connector:json".to_owned(),
+        kind: LetterKind::Fault,
         received: at(2),
         source: source("ci"),
         code: "malformed".to_owned(),
@@ -578,7 +579,7 @@ async fn checkpoints_and_dead_letters_read_back() {
         .expect("reads");
     assert_eq!(listed, [(checkpoint, Position(2))]);
     let page = store
-        .dead_letter_list(&scope(), None, 10)
+        .dead_letter_list(&scope(), &LetterFilter::default(), None, 10)
         .await
         .expect("lists");
     assert_eq!(page.items, std::slice::from_ref(&letter));

@@ -15,7 +15,7 @@ use super::wait::eventually;
 
 /// Listens where nothing else does, and does not let anybody wait: what takes
 /// minutes by default takes a second.
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [api]
 listen = "127.0.0.1:0"
 

@@ -1,0 +1,41 @@
+//! Metrics of the stages, of intake, of sources and of plugins, as text.
+//!
+//! `host/METRICS.md` says what each of them means. Labels are bounded: stages,
+//! functions, outcomes and limits are words of ours; instances are what the
+//! operator installed; of sources those that send most have their own rows, and
+//! the others share one.
+
+mod plugins;
+mod pollers;
+mod snapshot;
+mod sources;
+mod stages;
+
+use faultline_intake::metrics::Metrics as IntakeMetrics;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::registry::Registry;
+
+pub(crate) use plugins::PluginRow;
+pub(crate) use pollers::Polls;
+pub(crate) use sources::SourceRows;
+pub(crate) use stages::StageRows;
+
+/// In the text format of OpenMetrics, without its end.
+pub(crate) fn text(
+    stages: &StageRows<'_>,
+    intake: &IntakeMetrics,
+    sources: &SourceRows,
+    plugins: &[PluginRow],
+    polls: &Polls,
+) -> String {
+    let mut registry = Registry::default();
+    intake.register(&mut registry);
+    stages::register(&mut registry, stages);
+    sources::register(&mut registry, sources);
+    plugins::register(&mut registry, plugins);
+    pollers::register(&mut registry, polls);
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode_registry(&mut text, &registry);
+    text
+}
