@@ -15,4 +15,4 @@ pub mod strict_toml;
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, Bundle, BundleError};
 pub use config_schema::{ConfigError, ConfigSchema, setting};
 pub use limits::LimitRequests;
-pub use manifest::{API_VERSION, Component, Manifest, ManifestError, PluginId, Reuse};
+pub use manifest::{API_VERSION, Component, Manifest, ManifestError, PluginId};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use faultline_domain::attach::Attach;
 use faultline_domain::grant::{Request, Use};
-use faultline_domain::plugin::{Inputs, Kind};
+use faultline_domain::plugin::{Inputs, Kind, Reuse};
 use faultline_domain::rule::RuleTemplate;
 use semver::Version;
 use serde::Deserialize;
@@ -79,16 +79,6 @@ impl fmt::Display for PluginId {
     }
 }
 
-/// Whether an instance of a component serves one call or many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reuse {
-    /// A fresh instance for each call.
-    Fresh,
-    /// Instances are kept warm: for languages whose runtimes start slowly.
-    Warm,
-}
-
 /// A manifest that was read and found to be in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -118,8 +108,10 @@ pub struct Component {
     /// The file with the JSON Schema of its configuration; none if it has
     /// none.
     pub config_schema: Option<String>,
-    /// Whether instances are kept.
+    /// Whether guests serve more than one call.
     pub reuse: Reuse,
+    /// Whether it imports WASI.
+    pub wasi: bool,
     /// Of a connector: alerts of one family share their fingerprints.
     pub family: Option<String>,
     /// Of a detector: what it watches.
@@ -317,9 +309,6 @@ impl RawComponent {
         if self.name.is_empty() || self.name.len() > 40 || !self.name.chars().all(shape) {
             return Err("its name must be 1 to 40 of a-z, 0-9 and `-`".to_owned());
         }
-        if self.wasi {
-            return Err("asks for WASI, which this version of Faultline does not offer".to_owned());
-        }
         if self.webhook.is_some() {
             return Err(
                 "asks for signatures of webhooks to be checked, which this version of Faultline \
@@ -336,10 +325,10 @@ impl RawComponent {
         if let Some((key, _, kind)) = of_other_kind {
             return Err(format!("`{key}` is for components of kind `{kind}` only"));
         }
-        if self.reuse == Some(Reuse::Warm) {
+        if self.reuse.is_some() && !matches!(self.kind, Kind::Connector | Kind::Correlator) {
             return Err(
-                "asks for warm instances, which this version of Faultline does not keep: \
-                 use `fresh`"
+                "`reuse` is for connectors and correlators: detectors live long, and each phase \
+                 of an action is fresh"
                     .to_owned(),
             );
         }
@@ -371,7 +360,8 @@ impl RawComponent {
             kind: self.kind,
             wasm: self.wasm,
             config_schema: self.config_schema,
-            reuse: Reuse::Fresh,
+            reuse: self.reuse.unwrap_or_default(),
+            wasi: self.wasi,
             family,
             inputs,
             limits: self.limits,

@@ -156,6 +156,18 @@ impl fmt::Display for Limit {
     }
 }
 
+/// Whether a guest of a component that decodes or correlates serves one call
+/// or many. Its answers must not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reuse {
+    /// A fresh one for each call.
+    #[default]
+    Fresh,
+    /// Guests are kept warm: for languages whose runtimes start slowly.
+    Warm,
+}
+
 /// How much of each an instance may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

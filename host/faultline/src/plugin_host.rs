@@ -523,6 +523,8 @@ impl Plan {
             config: self.config.clone(),
             limits: self.limits,
             grants: self.grants.clone(),
+            reuse: self.component.reuse,
+            wasi: self.component.wasi,
         };
         let role = match self.component.kind {
             Kind::Connector => Role::Connector {

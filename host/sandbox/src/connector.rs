@@ -1,4 +1,4 @@
-//! Connectors: a fresh guest for each call.
+//! Connectors: a guest for each call, fresh or kept warm.
 
 use std::sync::Arc;
 
@@ -6,29 +6,49 @@ use faultline_domain::decode::{Decoded, Decoder};
 use faultline_domain::envelope::Envelope;
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::Failure;
+use faultline_domain::time::Timestamp;
 use wasmtime::component::InstancePre;
 
 use crate::bindings::exports::faultline::plugin::decode;
+use crate::bindings::faultline::plugin::signals;
 use crate::convert::{decoded_of, envelope_of};
 use crate::guest::{Call, Guest, GuestState};
 use crate::instance::Instance;
+use crate::pool::Pool;
 
 /// A connector of one instance.
 pub struct WasmConnector {
     pub(crate) pre: InstancePre<GuestState>,
     pub(crate) instance: Arc<Instance>,
     pub(crate) decode: decode::GuestIndices,
+    pub(crate) pool: Pool<decode::Guest>,
     pub(crate) family: String,
 }
 
 impl Decoder for WasmConnector {
     fn decode(&self, envelopes: &[&Envelope]) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
         let given: Vec<_> = envelopes.iter().map(|e| envelope_of(e)).collect();
-        let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
-            self.decode.load(store, instance)
-        })?;
+        let start = || {
+            Guest::start(&self.pre, &self.instance, |store, instance| {
+                self.decode.load(store, instance)
+            })
+        };
+        let received = envelopes.iter().map(|envelope| envelope.arrival.received);
+        let received = received.max().unwrap_or(Timestamp::ZERO);
+        self.pool
+            .serve(&self.instance, Call::Decode, start, |guest| {
+                guest.reach(received);
+                self.answers(guest, &given)
+            })
+    }
+
+    fn answers(
+        &self,
+        guest: &mut Guest<decode::Guest>,
+        envelopes: &[signals::Envelope],
+    ) -> Result<Vec<Result<Decoded, Fault>>, Failure> {
         let answers = guest.call(Call::Decode, |exports, store| {
-            exports.call_decode(store, &given)
+            exports.call_decode(store, envelopes)
         })?;
         if answers.len() != envelopes.len() {
             let (got, expected) = (answers.len(), envelopes.len());

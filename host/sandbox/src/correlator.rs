@@ -1,4 +1,4 @@
-//! Correlators: a fresh guest for each call; what it wants to remember goes
+//! Correlators: a guest for each call, fresh or kept warm; what it wants to remember goes
 //! through the host.
 
 use std::sync::Arc;
@@ -14,12 +14,14 @@ use crate::bindings::faultline::plugin::types;
 use crate::convert::{situation_of, verdict_of};
 use crate::guest::{Call, Guest, GuestState, fault_or};
 use crate::instance::Instance;
+use crate::pool::Pool;
 
 /// A correlator of one instance.
 pub struct WasmCorrelator {
     pub(crate) pre: InstancePre<GuestState>,
     pub(crate) instance: Arc<Instance>,
     pub(crate) correlate: correlate::GuestIndices,
+    pub(crate) pool: Pool<correlate::Guest>,
 }
 
 impl Correlator for WasmCorrelator {
@@ -34,11 +36,28 @@ impl Correlator for WasmCorrelator {
     fn correlate(&self, situation: &Situation, state: Option<&Blob>) -> Result<Verdict, CallError> {
         let given = situation_of(situation);
         let state = state.map(types::Blob::from);
-        let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
-            self.correlate.load(store, instance)
-        })?;
+        let start = || {
+            Guest::start(&self.pre, &self.instance, |store, instance| {
+                self.correlate.load(store, instance)
+            })
+        };
+        self.pool
+            .serve(&self.instance, Call::Correlate, start, |guest| {
+                guest.reach(situation.now);
+                self.verdict(guest, &given, state.as_ref())
+            })
+    }
+}
+
+impl WasmCorrelator {
+    fn verdict(
+        &self,
+        guest: &mut Guest<correlate::Guest>,
+        situation: &correlate::Situation,
+        state: Option<&types::Blob>,
+    ) -> Result<Verdict, CallError> {
         let answer = guest.call(Call::Correlate, |exports, store| {
-            exports.call_correlate(store, &given, state.as_ref())
+            exports.call_correlate(store, situation, state)
         })?;
         let verdict = fault_or(answer)?;
         guest.check_items(Call::Correlate, verdict.proposals.len())?;

@@ -79,6 +79,13 @@ impl WasmDetector {
         }
     }
 
+    /// The data of the calls that follow is of this time.
+    fn reach(&mut self, micros: Option<&u64>) {
+        if let (Some(guest), Some(micros)) = (&mut self.guest, micros) {
+            guest.reach(Timestamp::from_micros(*micros));
+        }
+    }
+
     fn findings(
         &mut self,
         call: Call,
@@ -115,6 +122,7 @@ impl Detector for WasmDetector {
 
     fn samples(&mut self, batch: &Samples) -> Result<Vec<Finding>, CallError> {
         let given = samples_of(batch);
+        self.reach(batch.time.iter().max());
         self.findings(Call::Samples, batch.len(), |exports, store| {
             exports.call_samples(store, &given)
         })
@@ -122,12 +130,14 @@ impl Detector for WasmDetector {
 
     fn logs(&mut self, batch: &LogLines) -> Result<Vec<Finding>, CallError> {
         let given = log_lines_of(batch);
+        self.reach(batch.time.iter().max());
         self.findings(Call::Logs, batch.len(), |exports, store| {
             exports.call_logs(store, &given)
         })
     }
 
     fn tick(&mut self, watermark: Timestamp) -> Result<Vec<Finding>, CallError> {
+        self.reach(Some(&watermark.as_micros()));
         self.findings(Call::Tick, 0, |exports, store| {
             exports.call_tick(store, watermark.as_micros())
         })
@@ -138,7 +148,8 @@ impl Detector for WasmDetector {
         self.call(
             Call::Save,
             |exports, store| exports.call_save(store),
-            |_, state| {
+            |_, answer| {
+                let state = fault_or(answer)?;
                 if state.len() as u64 > most {
                     let message = format!("its state has {} bytes; {most} at most", state.len());
                     let limit = Limit::State;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
+use faultline_domain::time::Timestamp;
 use faultline_egress::Allowance;
 use thiserror::Error;
 use wasmtime::component::InstancePre;
@@ -14,6 +15,7 @@ use crate::instance::Instance;
 use crate::limiter::{Hit, Limiter};
 use crate::meter::Meter;
 use crate::stats::Ended;
+use crate::wasi::NullWasi;
 
 /// What host functions find in the store.
 pub(crate) struct GuestState {
@@ -25,6 +27,8 @@ pub(crate) struct GuestState {
     pub(crate) allowance: Allowance,
     /// What the guest is doing, which decides what it may do meanwhile.
     pub(crate) call: Call,
+    /// What a component that imports WASI gets in its place.
+    pub(crate) wasi: NullWasi,
 }
 
 /// The exported functions, as far as the host tells them apart.
@@ -71,6 +75,7 @@ impl GuestState {
             host_calls_left: limits.host_calls,
             allowance: Allowance::new(limits, Arc::clone(&instance.minute)),
             call: Call::Start,
+            wasi: NullWasi::new(instance.spec.digest),
             instance,
         }
     }
@@ -148,6 +153,16 @@ impl<E> Guest<E> {
                 Err(failure)
             }
         }
+    }
+
+    /// The data of the calls that follow is of this time.
+    pub(crate) fn reach(&mut self, time: Timestamp) {
+        self.store.data_mut().wasi.reach(time);
+    }
+
+    /// The bytes of memory that it has taken.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().limiter.memory_peak()
     }
 
     /// Calls an export. After a failure the guest must not be used again: a

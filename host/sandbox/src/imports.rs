@@ -8,6 +8,8 @@ use faultline_domain::grant::Use;
 use faultline_domain::plugin::Kind;
 use thiserror::Error;
 
+use crate::wasi::{PACKAGES as WASI_PACKAGES, answers as wasi_answers};
+
 /// The package that all interfaces are from, and the version that is offered.
 const PACKAGE: &str = "faultline:plugin/";
 const VERSION: &str = "@0.1.0";
@@ -26,6 +28,14 @@ pub enum ImportError {
         "imports `{0}`, which is not an interface of faultline:plugin: nothing else is offered to plugins"
     )]
     Foreign(String),
+    /// WASI, and the manifest does not say so.
+    #[error(
+        "imports `{0}`, but its manifest does not say `wasi = true`: build it without WASI (the guest kits' pages say how), or declare it and get a WASI without clock, files and network"
+    )]
+    WasiUndeclared(String),
+    /// More of WASI than there is.
+    #[error("imports `{0}`, which is not among the interfaces of WASI 0.2 that plugins get")]
+    Wasi(String),
     /// Of our package, but of another version.
     #[error("imports `{0}`; this host offers version 0.1.0")]
     Version(String),
@@ -56,7 +66,8 @@ pub enum ImportError {
 }
 
 /// Checks imports. `polls` says whether the component exports `poll`;
-/// `declared` are the uses that its manifest names.
+/// `declared` are the uses that its manifest names, and `wasi` whether it says
+/// that the component imports WASI.
 ///
 /// # Errors
 /// Every import that is refused, and why.
@@ -65,10 +76,11 @@ pub(crate) fn check<'a>(
     kind: Kind,
     polls: bool,
     declared: &[Use],
+    wasi: bool,
 ) -> Result<(), Vec<ImportError>> {
     let errors: Vec<ImportError> = imports
         .into_iter()
-        .filter_map(|import| check_one(import, kind, polls, declared).err())
+        .filter_map(|import| check_one(import, kind, polls, declared, wasi).err())
         .collect();
     if errors.is_empty() {
         Ok(())
@@ -77,7 +89,20 @@ pub(crate) fn check<'a>(
     }
 }
 
-fn check_one(import: &str, kind: Kind, polls: bool, declared: &[Use]) -> Result<(), ImportError> {
+fn check_one(
+    import: &str,
+    kind: Kind,
+    polls: bool,
+    declared: &[Use],
+    wasi: bool,
+) -> Result<(), ImportError> {
+    if import.starts_with(WASI_PACKAGES) {
+        return match (wasi, wasi_answers(import)) {
+            (true, true) => Ok(()),
+            (true, false) => Err(ImportError::Wasi(import.to_owned())),
+            (false, _) => Err(ImportError::WasiUndeclared(import.to_owned())),
+        };
+    }
     let Some(rest) = import.strip_prefix(PACKAGE) else {
         return Err(ImportError::Foreign(import.to_owned()));
     };
@@ -126,7 +151,7 @@ mod tests {
     use super::*;
 
     fn refusal(import: &str, kind: Kind, polls: bool, declared: &[Use]) -> Option<String> {
-        check([import], kind, polls, declared)
+        check([import], kind, polls, declared, false)
             .err()
             .map(|errors| errors[0].to_string())
     }
@@ -168,6 +193,13 @@ mod tests {
                 Kind::Connector,
                 true,
                 &[],
+                "does not say `wasi = true`",
+            ),
+            (
+                "acme:cloud/storage@0.2.0",
+                Kind::Connector,
+                true,
+                &[],
                 "not an interface of faultline",
             ),
             (
@@ -195,6 +227,28 @@ mod tests {
         for (import, kind, polls, declared, expected) in cases {
             let message = refusal(import, kind, polls, declared).expect(import);
             assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn of_wasi_what_is_declared_and_answered() {
+        let check = |import| {
+            check([import], Kind::Detector, false, &[], true)
+                .err()
+                .map(|errors| errors[0].to_string())
+        };
+        for import in ["wasi:cli/environment@0.2.0", "wasi:sockets/tcp@0.2.12"] {
+            assert_eq!(check(import), None, "{import}");
+        }
+        for import in [
+            "wasi:http/outgoing-handler@0.2.3",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:clocks/timezone@0.2.3",
+            "wasi:cli/environment@0.3.0",
+            "wasi:cli/environment",
+        ] {
+            let message = check(import).expect(import);
+            assert!(message.contains("not among the interfaces"), "{message}");
         }
     }
 }

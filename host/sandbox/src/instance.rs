@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::grant::Effective;
 use faultline_domain::id::{Digest, InstanceName};
-use faultline_domain::plugin::{Failure, Limits};
+use faultline_domain::plugin::{Failure, Limits, Reuse};
 use faultline_domain::time::Timestamp;
 use faultline_egress::{Egress, Minute};
 use tokio::runtime::Handle;
@@ -42,6 +42,10 @@ pub struct InstanceSpec {
     pub limits: Limits,
     /// What it may do.
     pub grants: Effective,
+    /// Whether guests that decode or correlate serve more than one call.
+    pub reuse: Reuse,
+    /// Whether its manifest says that the component imports WASI.
+    pub wasi: bool,
 }
 
 /// The instance, as its guests and host functions see it.

@@ -2,8 +2,9 @@
 //!
 //! A component is checked (what it imports and exports), compiled, linked with
 //! what it may use and nothing else, and called through the traits of
-//! `faultline_domain::plugin`. Connectors, pollers and correlators get a fresh guest
-//! for each call; detectors live long. Every guest runs under limits, each with a
+//! `faultline_domain::plugin`. Connectors and correlators get a fresh guest for
+//! each call, or one of a pool that is kept warm; pollers a fresh one; detectors
+//! live long. Every guest runs under limits, each with a
 //! name; one that traps or reaches a limit is gone, and the call says why.
 //!
 //! Guests run on threads that may wait: no call of this crate may be made from
@@ -22,9 +23,11 @@ mod instance;
 mod limiter;
 mod meter;
 mod poller;
+mod pool;
 mod sandbox;
 mod services;
 mod stats;
+mod wasi;
 
 pub use connector::WasmConnector;
 pub use correlator::WasmCorrelator;

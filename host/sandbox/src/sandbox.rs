@@ -21,8 +21,10 @@ use crate::host;
 use crate::imports::{self, ImportError};
 use crate::instance::{Clock, Instance, InstanceSpec};
 use crate::poller::WasmPoller;
+use crate::pool::Pool;
 use crate::services::Services;
 use crate::stats::Usage;
+use crate::wasi;
 
 /// The most bytes of a component.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -210,8 +212,12 @@ impl Sandbox {
         let polls = role.kind() == Kind::Connector && has("poll");
         let types = component.component_type();
         let names: Vec<&str> = types.imports(engine).map(|(name, _)| name).collect();
-        imports::check(names, role.kind(), polls, declared).map_err(LoadError::Imports)?;
-        let linker = host::linker(engine, declared).map_err(shape)?;
+        imports::check(names, role.kind(), polls, declared, spec.wasi)
+            .map_err(LoadError::Imports)?;
+        let mut linker = host::linker(engine, declared).map_err(shape)?;
+        if spec.wasi {
+            wasi::link(&mut linker, engine, &component).map_err(shape)?;
+        }
         let pre = linker.instantiate_pre(&component).map_err(shape)?;
         let instance = Arc::new(Instance::new(
             spec,
@@ -239,6 +245,7 @@ fn into_loaded(
                 decode: exports::decode::GuestIndices::new(&pre).map_err(shape)?,
                 pre: pre.clone(),
                 instance: Arc::clone(&instance),
+                pool: Pool::new(instance.spec.reuse),
                 family,
             });
             if polls {
@@ -260,6 +267,7 @@ fn into_loaded(
         })),
         Role::Correlator => Loaded::Correlator(Arc::new(WasmCorrelator {
             correlate: exports::correlate::GuestIndices::new(&pre).map_err(shape)?,
+            pool: Pool::new(instance.spec.reuse),
             pre,
             instance,
         })),

@@ -23,7 +23,7 @@ pub struct DecodedBuilder {
     series_ids: BTreeMap<SeriesKey, u32>,
     rows: Vec<Row>,
     log_sources: Vec<LogSource>,
-    log_source_ids: BTreeMap<(Entity, Vec<Attribute>), u32>,
+    log_source_ids: BTreeMap<(Option<Entity>, Vec<Attribute>), u32>,
     logs: LogLines,
     rejected: Vec<Fault>,
     rejected_unlisted: u32,
@@ -35,7 +35,7 @@ pub struct DecodedBuilder {
 pub const REJECTED_LISTED_MAX: usize = 100;
 
 /// What tells one series from another.
-type SeriesKey = (Entity, String, String, Vec<Attribute>);
+type SeriesKey = (Option<Entity>, String, String, Vec<Attribute>);
 
 #[derive(Debug)]
 struct Row {

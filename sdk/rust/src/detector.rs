@@ -109,8 +109,8 @@ macro_rules! export_detector {
                     fn tick(watermark: Timestamp) -> Result<Vec<Finding>, Fault> {
                         GUEST.with_borrow_mut(|guest| guest.tick(watermark))
                     }
-                    fn save() -> Vec<u8> {
-                        GUEST.with_borrow(|guest| guest.save_or_trap())
+                    fn save() -> Result<Vec<u8>, Fault> {
+                        GUEST.with_borrow(|guest| guest.save())
                     }
                     fn load(state: Vec<u8>) -> Result<(), Fault> {
                         GUEST.with_borrow_mut(|guest| guest.load(&state))

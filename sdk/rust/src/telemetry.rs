@@ -7,15 +7,20 @@
 use crate::{Attribute, Entity, LogLines, LogSource, Samples, Series, Timestamp};
 
 impl Series {
-    /// A metric measured on an entity. The unit is in UCUM notation (`s`,
+    /// A metric measured on an entity, or on nothing that has a name (`None`).
+    /// The unit is in UCUM notation (`s`,
     /// `By`, `1`, `{request}/s`), or empty if unknown. The id is 0 until
     /// somebody who numbers series sets it.
-    pub fn new(name: impl Into<String>, unit: impl Into<String>, entity: Entity) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        unit: impl Into<String>,
+        entity: impl Into<Option<Entity>>,
+    ) -> Self {
         Self {
             id: 0,
             name: name.into(),
             unit: unit.into(),
-            entity,
+            entity: entity.into(),
             attributes: Vec::new(),
         }
     }
@@ -36,12 +41,12 @@ impl Series {
 }
 
 impl LogSource {
-    /// What wrote the lines. The id is 0 until somebody who numbers sources
+    /// What wrote the lines, if it has a name. The id is 0 until somebody who numbers sources
     /// sets it.
-    pub fn new(entity: Entity) -> Self {
+    pub fn new(entity: impl Into<Option<Entity>>) -> Self {
         Self {
             id: 0,
-            entity,
+            entity: entity.into(),
             attributes: Vec::new(),
         }
     }

@@ -49,11 +49,22 @@ fn a_good_manifest_reads() {
     let component = manifest.component("incidents").expect("there");
     assert_eq!(component.family.as_deref(), Some("acme/pagerduty"));
     assert_eq!(component.capabilities[0].using, Use::Kv);
+    assert_eq!((component.reuse, component.wasi), (Reuse::Fresh, false));
     let limits = component
         .limits
         .resolve(faultline_domain::plugin::Limits::default_ceiling());
     assert_eq!(limits.memory_bytes, 32 << 20);
     assert_eq!(limits.cpu_per_call.as_millis(), 100);
+}
+
+#[test]
+fn what_heavy_runtimes_need_can_be_declared() {
+    let text = GOOD
+        .replace("reuse = \"fresh\"", "reuse = \"warm\"")
+        .replace("wasi = false", "wasi = true");
+    let manifest = parse(&text).expect("good");
+    let component = &manifest.components[0];
+    assert_eq!((component.reuse, component.wasi), (Reuse::Warm, true));
 }
 
 #[test]
@@ -93,8 +104,16 @@ fn what_is_wrong_is_named_with_its_remedy() {
             "wasm = \"x.cwasm\"",
             &["`.wasm` file"],
         ),
-        ("wasi = false", "wasi = true", &["WASI"]),
-        ("reuse = \"fresh\"", "reuse = \"warm\"", &["warm"]),
+        (
+            "reuse = \"fresh\"",
+            "reuse = \"wram\"",
+            &["unknown variant", "did you mean `warm`?"],
+        ),
+        (
+            "kind = \"connector\"",
+            "kind = \"detector\"",
+            &["`reuse` is for connectors and correlators"],
+        ),
         (
             "reuse = \"fresh\"",
             "inputs = [\"logs\"]",

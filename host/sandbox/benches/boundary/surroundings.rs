@@ -58,6 +58,8 @@ impl Surroundings {
             limits: component.limits.resolve(most),
             // What they are measured at needs nothing.
             grants: Effective::default(),
+            reuse: component.reuse,
+            wasi: component.wasi,
         };
         let role = match component.kind {
             Kind::Connector => Role::Connector {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use faultline_domain::decode::Decoded;
+use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Envelope;
 use faultline_domain::fault::Fault;
 use faultline_domain::id::ChangeId;
@@ -132,11 +133,12 @@ fn take_series(raw: Vec<wit::Series>, decoded: &mut Decoded) -> HashMap<u32, u32
     let mut places = HashMap::with_capacity(raw.len());
     for (place, series) in (0..).zip(raw) {
         places.insert(series.id, place);
+        let entity = named(series.entity.as_ref(), decoded);
         let series = SeriesDef {
             key: SeriesKey {
                 name: text(series.name),
                 unit: text(series.unit),
-                entity: entity(&series.entity).ok(),
+                entity,
                 attributes: labels(series.attributes),
             },
             reading: Reading::Gauge,
@@ -146,12 +148,19 @@ fn take_series(raw: Vec<wit::Series>, decoded: &mut Decoded) -> HashMap<u32, u32
     places
 }
 
+/// The entity of telemetry, if it names one. A bad name is told to whoever
+/// looks, and costs the rows only their entity.
+fn named(raw: Option<&types::Entity>, decoded: &mut Decoded) -> Option<Entity> {
+    entity(raw?).map_err(|fault| decoded.reject(fault)).ok()
+}
+
 fn take_sources(raw: Vec<wit::LogSource>, decoded: &mut Decoded) -> HashMap<u32, u32> {
     let mut places = HashMap::with_capacity(raw.len());
     for (place, source) in (0..).zip(raw) {
         places.insert(source.id, place);
+        let entity = named(source.entity.as_ref(), decoded);
         decoded.log_sources.push(LogSource {
-            entity: entity(&source.entity).ok(),
+            entity,
             attributes: labels(source.attributes),
         });
     }

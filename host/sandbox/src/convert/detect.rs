@@ -6,25 +6,17 @@ use faultline_domain::telemetry::{LogLines, Samples};
 
 use super::words::{clip, entity, entity_to, labels, labels_to, line, severity, text, time};
 use crate::bindings::exports::faultline::plugin::detect as wit;
-use crate::bindings::faultline::plugin::{signals, types};
+use crate::bindings::faultline::plugin::signals;
 
 /// The most bytes of a finding's key; what is longer is cut.
 const KEY_BYTES_MAX: usize = 512;
-
-/// What stands in for the entity of telemetry that names none.
-fn nameless() -> types::Entity {
-    types::Entity {
-        kind: "unknown".to_owned(),
-        name: "unknown".to_owned(),
-    }
-}
 
 pub(crate) fn series_of(series: &IntroducedSeries) -> signals::Series {
     signals::Series {
         id: series.id,
         name: series.key.name.clone(),
         unit: series.key.unit.clone(),
-        entity: series.key.entity.as_ref().map_or_else(nameless, entity_to),
+        entity: series.key.entity.as_ref().map(entity_to),
         attributes: labels_to(&series.key.attributes),
     }
 }
@@ -32,11 +24,7 @@ pub(crate) fn series_of(series: &IntroducedSeries) -> signals::Series {
 pub(crate) fn source_of(source: &IntroducedSource) -> signals::LogSource {
     signals::LogSource {
         id: source.id,
-        entity: source
-            .source
-            .entity
-            .as_ref()
-            .map_or_else(nameless, entity_to),
+        entity: source.source.entity.as_ref().map(entity_to),
         attributes: labels_to(&source.source.attributes),
     }
 }

@@ -10,21 +10,26 @@ const LINE_BYTES_MAX: usize = 8 << 10;
 impl Host for GuestState {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_host()?;
-        let line = escaped(&message);
-        match self.instance.log.take(line.len() as u64) {
-            LogVerdict::Drop => self.instance.stats.drop_log_line(),
-            LogVerdict::Write { dropped_before } => {
-                if dropped_before > 0 {
-                    emit(
-                        self,
-                        Level::Warn,
-                        &format!("{dropped_before} lines were dropped (limit.log)"),
-                    );
-                }
-                emit(self, level, &line);
-            }
-        }
+        log_line(self, level, &message);
         Ok(())
+    }
+}
+
+/// Writes a line, if the budget has room for it.
+pub(crate) fn log_line(state: &GuestState, level: Level, message: &str) {
+    let line = escaped(message);
+    match state.instance.log.take(line.len() as u64) {
+        LogVerdict::Drop => state.instance.stats.drop_log_line(),
+        LogVerdict::Write { dropped_before } => {
+            if dropped_before > 0 {
+                emit(
+                    state,
+                    Level::Warn,
+                    &format!("{dropped_before} lines were dropped (limit.log)"),
+                );
+            }
+            emit(state, level, &line);
+        }
     }
 }
 

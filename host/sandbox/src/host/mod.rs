@@ -14,6 +14,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::faultline::plugin as wit;
 use crate::guest::GuestState;
+pub(crate) use log::log_line;
 
 /// A linker with what a component may import. What the manifest declares is
 /// linked; whether it was granted is looked up at each call.

@@ -155,11 +155,13 @@ impl Watched {
 /// `http_errors{route="/pay"} of service/checkout`.
 fn label(series: &Series) -> String {
     let mut label = series.name.clone();
+    let entity = series.entity.as_ref();
+    let name = entity.map_or("", |entity| entity.name.as_str());
     let attributes: Vec<String> = series
         .attributes
         .iter()
         .filter(|attribute| {
-            attribute.value != series.entity.name && !PLACE_KEYS.contains(&attribute.key.as_str())
+            attribute.value != name && !PLACE_KEYS.contains(&attribute.key.as_str())
         })
         .map(|attribute| format!("{}={:?}", attribute.key, attribute.value))
         .collect();
@@ -172,7 +174,10 @@ fn label(series: &Series) -> String {
         label.truncate(label.floor_char_boundary(LABEL_BYTES_MAX));
         label.push('…');
     }
-    format!("{label} of {}", series.entity)
+    match entity {
+        Some(entity) => format!("{label} of {entity}"),
+        None => label,
+    }
 }
 
 /// FNV-1a, 64 bits, over all parts, each with its length before it.
@@ -186,8 +191,10 @@ fn identity(series: &Series) -> u64 {
     };
     take(&series.name);
     take(&series.unit);
-    take(&series.entity.kind);
-    take(&series.entity.name);
+    // An entity has no empty part: none cannot be mistaken for one.
+    let entity = series.entity.as_ref();
+    take(entity.map_or("", |entity| &entity.kind));
+    take(entity.map_or("", |entity| &entity.name));
     for attribute in &series.attributes {
         take(&attribute.key);
         take(&attribute.value);

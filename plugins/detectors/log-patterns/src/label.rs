@@ -20,14 +20,20 @@ const PLACE_KEYS: [&str; 7] = [
     "service.namespace",
 ];
 
+/// What a source without an entity is called.
+const NAMELESS: &str = "unnamed source";
+
 /// `service/checkout{pod="a"}`.
 pub(crate) fn label(source: &LogSource) -> String {
-    let mut label = source.entity.to_string();
+    let (mut label, name) = match &source.entity {
+        Some(entity) => (entity.to_string(), entity.name.as_str()),
+        None => (NAMELESS.to_owned(), ""),
+    };
     let attributes: Vec<String> = source
         .attributes
         .iter()
         .filter(|attribute| {
-            attribute.value != source.entity.name && !PLACE_KEYS.contains(&attribute.key.as_str())
+            attribute.value != name && !PLACE_KEYS.contains(&attribute.key.as_str())
         })
         .map(|attribute| format!("{}={:?}", attribute.key, attribute.value))
         .collect();
@@ -48,11 +54,11 @@ pub(crate) fn identity_of(source: &LogSource) -> u64 {
         .attributes
         .iter()
         .flat_map(|attribute| [attribute.key.as_str(), attribute.value.as_str()]);
-    identity(
-        [source.entity.kind.as_str(), source.entity.name.as_str()]
-            .into_iter()
-            .chain(attributes),
-    )
+    // An entity has no empty part: none cannot be mistaken for one.
+    let entity = source.entity.as_ref().map_or(["", ""], |entity| {
+        [entity.kind.as_str(), entity.name.as_str()]
+    });
+    identity(entity.into_iter().chain(attributes))
 }
 
 /// The beginning of a text.
@@ -77,6 +83,9 @@ mod tests {
         let other = LogSource::new(Entity::new("service", "cart"));
         assert_eq!(label(&other), "service/cart");
         assert_ne!(identity_of(&source), identity_of(&other));
+        let nameless = LogSource::new(None).with_attribute("unit", "cron");
+        assert_eq!(label(&nameless), "unnamed source{unit=\"cron\"}");
+        assert_ne!(identity_of(&nameless), identity_of(&LogSource::new(None)));
     }
 
     #[test]

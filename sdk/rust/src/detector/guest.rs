@@ -80,20 +80,6 @@ impl<T: Detector> DetectorGuest<T> {
         }
     }
 
-    /// As [`DetectorGuest::save`] where there is no way to say that it failed:
-    /// the host then goes on from the state before, which an empty answer
-    /// would have replaced.
-    ///
-    /// # Panics
-    /// If the detector's type refuses to be written, which is a mistake in its
-    /// definition.
-    pub fn save_or_trap(&self) -> Vec<u8> {
-        match self.save() {
-            Ok(state) => state,
-            Err(fault) => panic!("{}", fault.message),
-        }
-    }
-
     /// Replaces the whole state, or changes nothing.
     ///
     /// # Errors

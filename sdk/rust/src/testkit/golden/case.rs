@@ -151,7 +151,8 @@ pub(super) struct Series {
     pub(super) name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) unit: String,
-    pub(super) entity: Entity,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) entity: Option<Entity>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attributes: Attributes,
     pub(super) samples: Vec<(Time, f64)>,
@@ -161,7 +162,8 @@ pub(super) struct Series {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct LogSource {
-    pub(super) entity: Entity,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) entity: Option<Entity>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attributes: Attributes,
     pub(super) lines: Vec<LogLine>,

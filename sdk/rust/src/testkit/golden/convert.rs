@@ -33,7 +33,7 @@ impl From<&Decoded> for case::Decoded {
                 .map(|series| case::Series {
                     name: series.name.clone(),
                     unit: series.unit.clone(),
-                    entity: case::Entity(series.entity.clone()),
+                    entity: series.entity.clone().map(case::Entity),
                     attributes: attributes(&series.attributes),
                     samples: rows_of(series.id, decoded.samples.as_ref()),
                 })
@@ -42,7 +42,7 @@ impl From<&Decoded> for case::Decoded {
                 .log_sources
                 .iter()
                 .map(|source| case::LogSource {
-                    entity: case::Entity(source.entity.clone()),
+                    entity: source.entity.clone().map(case::Entity),
                     attributes: attributes(&source.attributes),
                     lines: lines_of(source.id, decoded.logs.as_ref()),
                 })

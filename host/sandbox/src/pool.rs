@@ -1,0 +1,146 @@
+//! Guests that are kept for their next call, where starting one costs much: a
+//! language runtime takes a hundred times as long to start as to decode a
+//! payload.
+//!
+//! Answers must not depend on which guest gives them: the host may drop any of
+//! them at any time. What a guest could do about that, it is kept from:
+//!
+//! - One that fails is gone, and its call is made again by a fresh one: a
+//!   failure counts only if a fresh guest fails.
+//! - A guest serves so many calls and takes so much memory, and is then
+//!   replaced.
+//! - Now and then, the more seldom the longer it goes well, a call is made by a
+//!   fresh guest as well. If that one answers otherwise, its answer counts, the
+//!   instance has failed its contract, and nothing of it is kept warm again.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use faultline_domain::plugin::{Failure, Reuse};
+
+use crate::guest::{Call, Guest};
+use crate::instance::Instance;
+
+/// The most guests of one instance that wait for a call.
+const GUESTS_MAX: usize = 4;
+
+/// The most calls that a guest serves.
+const CALLS_MAX: u32 = 1_000;
+
+/// After so many calls of the instance that others have served, a guest that
+/// waits is one too many.
+const IDLE_CALLS_MAX: u64 = 1_000;
+
+/// The guests of one instance.
+pub(crate) struct Pool<E> {
+    keeps: AtomicBool,
+    /// Calls that warm guests have served.
+    served: AtomicU64,
+    /// The one that was used last is at the end, and is used next: so those
+    /// that are too many stay at the beginning.
+    waiting: Mutex<Vec<Waiting<E>>>,
+}
+
+struct Waiting<E> {
+    guest: Guest<E>,
+    calls: u32,
+    /// The bytes of memory that it had after its first call.
+    memory_first: usize,
+    /// What `served` was when it was used last.
+    used: u64,
+}
+
+impl<E> Pool<E> {
+    pub(crate) fn new(reuse: Reuse) -> Self {
+        Self {
+            keeps: AtomicBool::new(reuse == Reuse::Warm),
+            served: AtomicU64::new(0),
+            waiting: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Serves a call with a guest that waits, or with a fresh one.
+    ///
+    /// # Errors
+    /// What a fresh guest fails with.
+    pub(crate) fn serve<T: Debug, F: Debug + From<Failure>>(
+        &self,
+        instance: &Arc<Instance>,
+        call: Call,
+        start: impl Fn() -> Result<Guest<E>, Failure>,
+        serve: impl Fn(&mut Guest<E>) -> Result<T, F>,
+    ) -> Result<T, F> {
+        if !self.keeps.load(Ordering::Relaxed) {
+            return serve(&mut start()?);
+        }
+        if let Some(mut waiting) = self.take() {
+            // An answer that is a refusal is taken for a failure here: what a
+            // fresh guest says counts.
+            if let Ok(answer) = serve(&mut waiting.guest) {
+                let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+                if served.is_power_of_two() {
+                    let fresh = serve(&mut start()?);
+                    if !same(&fresh, &answer) {
+                        self.stop(instance, call);
+                        return fresh;
+                    }
+                }
+                self.keep(waiting, instance);
+                return Ok(answer);
+            }
+        }
+        let mut guest = start()?;
+        let answer = serve(&mut guest)?;
+        let waiting = Waiting {
+            memory_first: guest.memory(),
+            guest,
+            calls: 0,
+            used: 0,
+        };
+        self.keep(waiting, instance);
+        Ok(answer)
+    }
+
+    fn take(&self) -> Option<Waiting<E>> {
+        self.lock().pop()
+    }
+
+    /// Lets a guest wait for its next call, unless it has served its time.
+    fn keep(&self, mut waiting: Waiting<E>, instance: &Instance) {
+        waiting.calls += 1;
+        waiting.used = self.served.load(Ordering::Relaxed);
+        let memory_max = usize::try_from(instance.spec.limits.memory_bytes).unwrap_or(usize::MAX);
+        let room = memory_max.saturating_sub(waiting.memory_first);
+        let grown = waiting.guest.memory().saturating_sub(waiting.memory_first);
+        if waiting.calls >= CALLS_MAX || grown > room / 2 || !self.keeps.load(Ordering::Relaxed) {
+            return;
+        }
+        let now = waiting.used;
+        let mut all = self.lock();
+        all.retain(|other| now.saturating_sub(other.used) <= IDLE_CALLS_MAX);
+        if all.len() < GUESTS_MAX {
+            all.push(waiting);
+        }
+    }
+
+    /// Keeps nothing any more: an answer depended on the calls before it.
+    fn stop(&self, instance: &Instance, call: Call) {
+        self.keeps.store(false, Ordering::Relaxed);
+        self.lock().clear();
+        let why = "a guest that was kept warm answers otherwise than a fresh one: \
+                   it remembers what it must not";
+        instance.note_failure(call.as_str(), &Failure::Contract(why.to_owned()));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<E>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compared as they are written: NaN is NaN, and -0 is not 0.
+fn same<T: Debug, F: Debug>(fresh: &Result<T, F>, warm: &T) -> bool {
+    fresh
+        .as_ref()
+        .is_ok_and(|fresh| format!("{fresh:?}") == format!("{warm:?}"))
+}

@@ -1,0 +1,250 @@
+//! What a guest's WASI remembers: its clock, its random numbers, its handles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faultline_domain::id::Digest;
+use faultline_domain::plugin::Limit;
+use faultline_domain::time::Timestamp;
+
+use crate::limiter::Hit;
+
+/// The most handles that a guest may hold: each costs the host memory that the
+/// guest's own limit does not see.
+const HANDLES_MAX: usize = 1_000;
+
+/// The most bytes of a line that has not ended yet.
+const LINE_BYTES_MAX: usize = 8 << 10;
+
+/// What handles can be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handle {
+    Error,
+    Pollable,
+    InputStream,
+    OutputStream,
+    Descriptor,
+    DirectoryEntryStream,
+    TerminalInput,
+    TerminalOutput,
+    Network,
+    TcpSocket,
+    UdpSocket,
+    IncomingDatagramStream,
+    OutgoingDatagramStream,
+    ResolveAddressStream,
+}
+
+impl Handle {
+    const ALL: [(Handle, &'static str); 14] = [
+        (Handle::Error, "error"),
+        (Handle::Pollable, "pollable"),
+        (Handle::InputStream, "input-stream"),
+        (Handle::OutputStream, "output-stream"),
+        (Handle::Descriptor, "descriptor"),
+        (Handle::DirectoryEntryStream, "directory-entry-stream"),
+        (Handle::TerminalInput, "terminal-input"),
+        (Handle::TerminalOutput, "terminal-output"),
+        (Handle::Network, "network"),
+        (Handle::TcpSocket, "tcp-socket"),
+        (Handle::UdpSocket, "udp-socket"),
+        (Handle::IncomingDatagramStream, "incoming-datagram-stream"),
+        (Handle::OutgoingDatagramStream, "outgoing-datagram-stream"),
+        (Handle::ResolveAddressStream, "resolve-address-stream"),
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| *known == name)
+            .map(|(handle, _)| handle)
+    }
+
+    /// The number by which the engine tells resource types apart.
+    pub(crate) const fn type_number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Where printed text goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout,
+    Stderr,
+}
+
+/// What a live handle stands for, where that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// One of the standard outputs.
+    Prints(Output),
+    /// Ready once the clock has come so far, in nanoseconds.
+    Due(u64),
+    /// Nothing that matters.
+    Other,
+}
+
+/// The WASI of one guest. One that does not import it has it too, and never
+/// touches it.
+#[derive(Debug)]
+pub(crate) struct NullWasi {
+    /// Nanoseconds since the Unix epoch.
+    clock: u64,
+    random: u64,
+    handles: BTreeMap<u32, Open>,
+    next_handle: u32,
+    /// Lines that have not ended yet, of standard output and error.
+    lines: [Vec<u8>; 2],
+    /// Functions that were refused to this guest, each of which is recorded
+    /// once.
+    refused: BTreeSet<String>,
+}
+
+impl NullWasi {
+    /// Of a guest of this component.
+    pub(crate) fn new(digest: Digest) -> Self {
+        let random = digest
+            .as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        Self {
+            clock: 0,
+            random,
+            handles: BTreeMap::new(),
+            next_handle: 0,
+            lines: [Vec::new(), Vec::new()],
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// The data of the call that follows is of this time. The clock never goes
+    /// back.
+    pub(crate) fn reach(&mut self, time: Timestamp) {
+        self.wait_until(time.as_micros().saturating_mul(1_000));
+    }
+
+    pub(crate) fn wait_until(&mut self, nanoseconds: u64) {
+        self.clock = self.clock.max(nanoseconds);
+    }
+
+    /// The time: a microsecond later at each look, so that whoever waits for
+    /// time to pass does not wait forever.
+    pub(crate) fn now(&mut self) -> u64 {
+        self.clock = self.clock.saturating_add(1_000);
+        self.clock
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
+    /// Generators", 2014). Nothing here is secret.
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A new handle's number.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub(crate) fn open(&mut self, what: Open) -> Result<u32, Hit> {
+        if self.handles.len() >= HANDLES_MAX {
+            let message = format!("holds more than {HANDLES_MAX} handles of WASI");
+            return Err(Hit::new(Limit::Table, message));
+        }
+        let number = self.next_handle;
+        self.next_handle = self.next_handle.wrapping_add(1);
+        self.handles.insert(number, what);
+        Ok(number)
+    }
+
+    pub(crate) fn opened(&self, handle: u32) -> Open {
+        self.handles.get(&handle).copied().unwrap_or(Open::Other)
+    }
+
+    pub(crate) fn dropped(&mut self, handle: u32) {
+        self.handles.remove(&handle);
+    }
+
+    /// When somebody who waits for this handle goes on: at once, unless it is
+    /// a moment that has not come.
+    pub(crate) fn due(&self, handle: u32) -> u64 {
+        match self.opened(handle) {
+            Open::Due(at) if at > self.clock => at,
+            _ => self.clock,
+        }
+    }
+
+    /// Takes printed bytes, and gives the lines that have ended by them.
+    pub(crate) fn print(&mut self, to: Output, bytes: &[u8]) -> Vec<String> {
+        let open = &mut self.lines[to as usize];
+        let mut ended = Vec::new();
+        for byte in bytes {
+            if *byte != b'\n' {
+                open.push(*byte);
+            }
+            if *byte == b'\n' || open.len() >= LINE_BYTES_MAX {
+                ended.push(String::from_utf8_lossy(open).into_owned());
+                open.clear();
+            }
+        }
+        ended
+    }
+
+    /// Whether a refusal of this function is the first one.
+    pub(crate) fn first_refusal(&mut self, function: &str) -> bool {
+        self.refused.len() < HANDLES_MAX && self.refused.insert(function.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_follows_the_data_and_never_goes_back() {
+        let mut wasi = NullWasi::new(Digest::of(b"a"));
+        wasi.reach(Timestamp::from_secs(10));
+        assert_eq!(wasi.now(), 10_000_001_000);
+        wasi.reach(Timestamp::from_secs(9));
+        assert_eq!(wasi.now(), 10_000_002_000);
+        wasi.wait_until(11_000_000_000);
+        assert_eq!(wasi.now(), 11_000_001_000);
+    }
+
+    #[test]
+    fn random_numbers_are_the_components() {
+        let numbers = |bytes: &[u8]| {
+            let mut wasi = NullWasi::new(Digest::of(bytes));
+            [wasi.random(), wasi.random()]
+        };
+        assert_eq!(numbers(b"a"), numbers(b"a"));
+        assert_ne!(numbers(b"a"), numbers(b"b"));
+        assert_ne!(numbers(b"a")[0], numbers(b"a")[1]);
+    }
+
+    #[test]
+    fn printed_bytes_become_lines() {
+        let mut wasi = NullWasi::new(Digest::of(b"a"));
+        assert!(wasi.print(Output::Stdout, b"one ").is_empty());
+        assert_eq!(wasi.print(Output::Stderr, b"else\n"), ["else"]);
+        assert_eq!(
+            wasi.print(Output::Stdout, b"line\ntwo\n"),
+            ["one line", "two"]
+        );
+        let endless = vec![b'x'; 3 * LINE_BYTES_MAX];
+        assert_eq!(wasi.print(Output::Stdout, &endless).len(), 3);
+    }
+
+    #[test]
+    fn handles_have_an_end() {
+        let mut wasi = NullWasi::new(Digest::of(b"a"));
+        for _ in 0..HANDLES_MAX {
+            wasi.open(Open::Other).expect("there is room");
+        }
+        assert!(wasi.open(Open::Other).is_err());
+        wasi.dropped(7);
+        assert!(wasi.open(Open::Other).is_ok());
+    }
+}
