@@ -12,6 +12,7 @@ use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
 use crate::install;
+use crate::languages::{self, Language, Tools, Work};
 use crate::progress::{say, target, workspace};
 use crate::toolchain::{TARGET, Toolchain, guests_folder};
 
@@ -29,7 +30,10 @@ const NURSERIES: [&str; 6] = [
 const FIRST_PARTY: &str = "plugins/";
 
 /// Which of a plugin's files belong to its bundle, beside the components.
-const BUNDLE_FILES: [&str; 4] = ["plugin.toml", "config.schema.json", "README.md", "LICENSE"];
+const BUNDLE_FILES: [&str; 3] = ["plugin.toml", "README.md", "LICENSE"];
+
+/// What the names of schemas of configurations end in.
+const SCHEMA: &str = ".schema.json";
 
 /// The profile that guests are built with, in the workspace's manifest.
 const PROFILE: &str = "guest";
@@ -37,21 +41,50 @@ const PROFILE: &str = "guest";
 /// A plugin's folder, and what is built of it.
 struct Source {
     folder: PathBuf,
-    /// The name of the folder: also that of the component's file, and of the
-    /// bundle's folder.
+    /// The second half of the plugin's id: also the name of the bundle's
+    /// folder.
     name: String,
-    package: String,
+    components: Vec<Component>,
     first_party: bool,
 }
 
-/// Builds all plugins of the checkout. Bundles of first-party plugins go to
+/// A component of a plugin.
+struct Component {
+    /// The name of its file, without the extension.
+    name: String,
+    made_of: MadeOf,
+}
+
+enum MadeOf {
+    /// A package of the workspace.
+    Rust(String),
+    Other(Work),
+}
+
+impl Source {
+    fn packages(&self) -> impl Iterator<Item = &str> {
+        self.components
+            .iter()
+            .filter_map(|part| match &part.made_of {
+                MadeOf::Rust(package) => Some(package.as_str()),
+                MadeOf::Other(_) => None,
+            })
+    }
+
+    fn is_rust(&self) -> bool {
+        self.packages().count() == self.components.len()
+    }
+}
+
+/// Builds all plugins of the checkout that are in Rust. Bundles of first-party plugins go to
 /// `target/bundles`, all others to `target/other-bundles`.
 ///
 /// # Errors
 /// If there is no compiler for guests, one does not compile, or is no
 /// component.
 pub(crate) fn build_all() -> Result<()> {
-    let sources = sources()?;
+    let mut sources = sources()?;
+    sources.retain(Source::is_rust);
     let toolchain = Toolchain::ensure()?;
     let began = Instant::now();
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
@@ -65,15 +98,17 @@ pub(crate) fn build_all() -> Result<()> {
         "--target",
         TARGET,
     ]);
-    for source in &sources {
-        cargo.args(["--package", &source.package]);
+    for package in sources.iter().flat_map(Source::packages) {
+        cargo.args(["--package", package]);
     }
     let status = cargo.status().context("starting cargo")?;
     if !status.success() {
         bail!("the plugins do not build");
     }
     for source in &sources {
-        let size = bundle(source).with_context(|| format!("bundling {}", source.name))?;
+        let components = compiled(source)?;
+        let size =
+            bundle(source, components).with_context(|| format!("bundling {}", source.name))?;
         say(format_args!(
             "plugins: {} ({} KB)",
             source.name,
@@ -82,6 +117,41 @@ pub(crate) fn build_all() -> Result<()> {
     }
     say(format_args!(
         "plugins: built in {} s",
+        began.elapsed().as_secs()
+    ));
+    Ok(())
+}
+
+/// Builds the plugins that are in other languages: the examples. Their
+/// bundles go to `target/other-bundles`.
+///
+/// # Errors
+/// If tools cannot be installed, or one does not build.
+pub(crate) fn build_examples() -> Result<()> {
+    let mut sources = sources()?;
+    sources.retain(|source| !source.is_rust());
+    let tools = Tools::ensure()?;
+    let began = Instant::now();
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    say(format_args!("examples: building {}", names.join(", ")));
+    for source in &sources {
+        let mut components = BTreeMap::new();
+        for part in &source.components {
+            let MadeOf::Other(work) = &part.made_of else {
+                bail!("{}: all of a plugin is in Rust, or nothing", source.name);
+            };
+            components.insert(part.name.clone(), languages::build(&tools, work)?);
+        }
+        let size =
+            bundle(source, components).with_context(|| format!("bundling {}", source.name))?;
+        say(format_args!(
+            "examples: {} ({} KB)",
+            source.name,
+            size / 1_000
+        ));
+    }
+    say(format_args!(
+        "examples: built in {} s",
         began.elapsed().as_secs()
     ));
     Ok(())
@@ -97,7 +167,9 @@ pub(crate) fn other_bundles_folder() -> PathBuf {
     target().join("other-bundles")
 }
 
-/// The folders that have both a manifest of a plugin and one of a crate.
+/// The folders that have a manifest of a plugin, with what their components are
+/// made of: the crate that the folder is; or for a component `x.wasm` the crate
+/// in the folder `x`, or a source in another language that is called `x`.
 fn sources() -> Result<Vec<Source>> {
     let packages = packages()?;
     let mut sources = Vec::new();
@@ -107,27 +179,74 @@ fn sources() -> Result<Vec<Source>> {
         };
         for entry in entries {
             let folder = entry?.path();
-            let is_plugin = folder.join("plugin.toml").exists();
-            let Some(package) = packages
-                .get(&folder.join("Cargo.toml"))
-                .filter(|_| is_plugin)
-            else {
+            let Ok(manifest) = fs::read_to_string(folder.join("plugin.toml")) else {
                 continue;
             };
+            let source = source(&folder, &manifest, &packages)
+                .with_context(|| format!("reading {}", folder.display()))?;
             sources.push(Source {
-                name: folder
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-                package: package.clone(),
                 first_party: nursery.starts_with(FIRST_PARTY),
-                folder,
+                ..source
             });
         }
     }
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(sources)
+}
+
+/// What of a manifest matters for building. All else is the host's to judge.
+#[derive(Deserialize)]
+struct Manifest {
+    plugin: PluginTable,
+    component: Vec<ComponentTable>,
+}
+
+#[derive(Deserialize)]
+struct PluginTable {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct ComponentTable {
+    kind: String,
+    wasm: String,
+    #[serde(default)]
+    wasi: bool,
+}
+
+fn source(folder: &Path, manifest: &str, packages: &BTreeMap<PathBuf, String>) -> Result<Source> {
+    let manifest: Manifest = toml::from_str(manifest).context("reading plugin.toml")?;
+    let id = &manifest.plugin.id;
+    let name = id.split_once('/').map_or(id.as_str(), |(_, name)| name);
+    let mut components = Vec::new();
+    for component in manifest.component {
+        let stem = component.wasm.trim_end_matches(".wasm");
+        let package = [folder.to_owned(), folder.join(stem)]
+            .iter()
+            .find_map(|folder| packages.get(&folder.join("Cargo.toml")));
+        let made_of = match (package, Language::find(folder, stem)) {
+            (Some(package), _) => MadeOf::Rust(package.clone()),
+            (None, Some((language, source))) => MadeOf::Other(Work {
+                name: format!("{name}-{stem}"),
+                // Examples check their configurations.
+                world: format!("checked-{}", component.kind),
+                language,
+                source,
+                wasi: component.wasi,
+            }),
+            (None, None) => bail!("nothing there can become {}", component.wasm),
+        };
+        components.push(Component {
+            name: stem.to_owned(),
+            made_of,
+        });
+    }
+    Ok(Source {
+        folder: folder.to_owned(),
+        name: name.to_owned(),
+        components,
+        first_party: false,
+    })
 }
 
 #[derive(Deserialize)]
@@ -157,19 +276,30 @@ fn packages() -> Result<BTreeMap<PathBuf, String>> {
         .collect())
 }
 
-/// Makes a component of what was compiled and puts it beside its manifest.
-/// Gives the size of the component in bytes.
-fn bundle(source: &Source) -> Result<usize> {
-    let library = format!("{}.wasm", source.package.replace('-', "_"));
-    let module = guests_folder().join(TARGET).join(PROFILE).join(library);
-    let module = read(&module)?;
-    let component = ComponentEncoder::default()
-        .module(&module)
-        .map_err(|error| anyhow::anyhow!("{error:#}"))?
-        .validate(true)
-        .encode()
-        .map_err(|error| anyhow::anyhow!("{error:#}"))
-        .context("making a component of it")?;
+/// Makes components of what Cargo has compiled; by their names.
+fn compiled(source: &Source) -> Result<BTreeMap<String, Vec<u8>>> {
+    source
+        .components
+        .iter()
+        .zip(source.packages())
+        .map(|(part, package)| {
+            let library = format!("{}.wasm", package.replace('-', "_"));
+            let module = guests_folder().join(TARGET).join(PROFILE).join(library);
+            let component = ComponentEncoder::default()
+                .module(&read(&module)?)
+                .map_err(|error| anyhow::anyhow!("{error:#}"))?
+                .validate(true)
+                .encode()
+                .map_err(|error| anyhow::anyhow!("{error:#}"))
+                .with_context(|| format!("making a component of {package}"))?;
+            Ok((part.name.clone(), component))
+        })
+        .collect()
+}
+
+/// Puts components beside their manifest. Gives the size of the largest file in
+/// bytes.
+fn bundle(source: &Source, components: BTreeMap<String, Vec<u8>>) -> Result<usize> {
     let all = if source.first_party {
         bundles_folder()
     } else {
@@ -177,14 +307,17 @@ fn bundle(source: &Source) -> Result<usize> {
     };
     let folder = all.join(&source.name);
     let mut files: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
-    for file in BUNDLE_FILES {
-        let path = source.folder.join(file);
-        if path.exists() {
-            files.insert(file.into(), read(&path)?);
+    for entry in fs::read_dir(&source.folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if BUNDLE_FILES.contains(&&*name) || name.ends_with(SCHEMA) {
+            files.insert((&*name).into(), read(&path)?);
         }
     }
     files.extend(cases(&source.folder)?);
-    files.insert(format!("{}.wasm", source.name).into(), component);
+    for (name, component) in components {
+        files.insert(format!("{name}.wasm").into(), component);
+    }
     let size = files.values().map(Vec::len).max().unwrap_or(0);
     replace_folder(&folder, &files)?;
     Ok(size)

@@ -9,6 +9,7 @@ mod fuzz;
 mod http;
 mod install;
 mod installation;
+mod languages;
 mod processes;
 mod progress;
 mod record;
@@ -27,9 +28,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build all plugins, examples and hostile guests as bundles, into
-    /// target/bundles
+    /// Build the plugins, examples and test guests in Rust as bundles, into
+    /// target/bundles and target/other-bundles
     Plugins,
+    /// Build the examples in Python, JavaScript, Go and C as bundles, into
+    /// target/other-bundles
+    Examples,
     Test(test::Args),
     Demo(demo::Args),
     Record(record::Args),
@@ -40,6 +44,7 @@ enum Task {
 fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Plugins => bundles::build_all(),
+        Task::Examples => bundles::build_examples(),
         Task::Test(args) => test::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Record(args) => record::run(&args),

@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Peers,
     /// The plugins build
     Plugins,
+    /// The examples in other languages build
+    Examples,
     /// No warnings
     Clippy,
     /// The tests pass
@@ -57,6 +59,7 @@ impl Step {
             Step::Dependencies => return dependencies::check(),
             Step::Peers => peers(),
             Step::Plugins => bundles::build_all(),
+            Step::Examples => bundles::build_examples(),
             Step::Clippy => cargo(
                 &[&["clippy"], &all[..], &["--", "-D", "warnings"]].concat(),
                 None,

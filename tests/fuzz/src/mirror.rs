@@ -11,7 +11,7 @@ use std::sync::Arc;
 use faultline_domain::audit::Entry;
 use faultline_domain::grant::Effective;
 use faultline_domain::id::{Digest, InstanceName};
-use faultline_domain::plugin::Limits;
+use faultline_domain::plugin::{Limits, Reuse};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
     Committed, InstanceSpec, Item, ItemChange, Loaded, Pending, Role, Sandbox, ServiceError,
@@ -68,6 +68,8 @@ impl Mirror {
                 ..Limits::default()
             },
             grants: Effective::default(),
+            reuse: Reuse::Fresh,
+            wasi: false,
         };
         let loaded = sandbox
             .load(spec, role, &component, &[])

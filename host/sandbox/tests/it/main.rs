@@ -5,7 +5,10 @@ mod attacks;
 mod behaviour;
 mod detectors;
 mod imports;
+mod languages;
+mod random;
 mod state;
+mod wasi;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +19,7 @@ use faultline_domain::audit::Entry;
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::grant::{Effective, Grant, Use};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
-use faultline_domain::plugin::{Kind, Limits};
+use faultline_domain::plugin::{Kind, Limits, Reuse};
 use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
@@ -171,7 +174,31 @@ impl Bench {
         granted: bool,
     ) -> Result<Loaded, LoadError> {
         let bundle = bundle(name);
-        let component = &bundle.manifest().components[0];
+        self.load_from(&bundle, 0, config, limits, granted, |_| ())
+    }
+
+    /// Loads one of the components of a bundle, changed as a test wants it.
+    fn load_component(
+        &self,
+        name: &str,
+        index: usize,
+        config: &str,
+        limits: Limits,
+        change: impl FnOnce(&mut InstanceSpec),
+    ) -> Result<Loaded, LoadError> {
+        self.load_from(&bundle(name), index, config, limits, true, change)
+    }
+
+    fn load_from(
+        &self,
+        bundle: &Bundle,
+        index: usize,
+        config: &str,
+        limits: Limits,
+        granted: bool,
+        change: impl FnOnce(&mut InstanceSpec),
+    ) -> Result<Loaded, LoadError> {
+        let component = &bundle.manifest().components[index];
         let schema = bundle.config_schema(component).expect("a schema");
         let wasm = bundle.wasm(component).expect("a component");
         let grants: Vec<Grant> = component
@@ -185,12 +212,15 @@ impl Bench {
             .collect();
         let requested = &component.capabilities;
         let effective = Effective::resolve(requested, &grants, &|_| None, Timestamp::ZERO);
-        let spec = InstanceSpec {
+        let mut spec = InstanceSpec {
             config: schema.resolve(config).expect("a configuration").to_string(),
             grants: effective.expect("granted"),
             limits,
+            reuse: component.reuse,
+            wasi: component.wasi,
             ..spec(wasm)
         };
+        change(&mut spec);
         let role = match component.kind {
             Kind::Connector => Role::Connector {
                 family: "test".to_owned(),
@@ -215,6 +245,8 @@ fn spec(wasm: &[u8]) -> InstanceSpec {
         config: "{}".to_owned(),
         limits: Limits::default(),
         grants: Effective::default(),
+        reuse: Reuse::Fresh,
+        wasi: false,
     }
 }
 

@@ -289,7 +289,7 @@ fn plugins_are_managed_without_a_server() {
 /// From installation to configuration, on and off.
 fn manage_plugins(site: &Site, runs: bool) {
     let commands = site.commands();
-    let hello = built("hello-detector").display().to_string();
+    let hello = built("hello-rust").display().to_string();
     let config = site.scratch("hello.json");
     fs::write(&config, r#"{"deviations": 9}"#).expect("a file");
     let config = config.display().to_string();
@@ -342,7 +342,7 @@ fn manage_plugins(site: &Site, runs: bool) {
     assert_eq!(inspected["config"]["deviations"], 3, "the good one stays");
 
     let later = site.scratch("later");
-    with_manifest("hello-detector", &later, |manifest| {
+    with_manifest("hello-rust", &later, |manifest| {
         manifest.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1)
     });
     let later = later.display().to_string();

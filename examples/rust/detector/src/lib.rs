@@ -1,10 +1,11 @@
-//! A detector that says when a value is far from what it usually is.
+//! A detector that says when a value is far from what it usually is, and when
+//! a log source writes many errors.
 
 use std::collections::BTreeMap;
 
 use faultline_sdk::{
-    ConfigCheck, Detector, Fault, Finding, Findings, LogSource, Sample, Samples, Series,
-    export_config_check, export_detector,
+    ConfigCheck, Detector, Fault, Finding, Findings, LogLines, LogSource, Sample, Samples, Series,
+    Subject, Timestamp, export_config_check, export_detector, log,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +17,15 @@ pub struct Config {
     pub deviations: f64,
     /// How many rows of a series are seen before anything is said about it.
     pub warm_up_rows: u32,
+    /// How many errors of a log source from one tick to the next are many.
+    pub errors: u32,
 }
 
-/// What is remembered: what is usual for each series, by its id.
+/// What is remembered, by the ids of series and log sources.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
-    usual: BTreeMap<u32, Usual>,
+    series: BTreeMap<u32, Usual>,
+    sources: BTreeMap<u32, Errors>,
 }
 
 /// What is usual for one series.
@@ -32,6 +36,13 @@ struct Usual {
     mean: f64,
     variance: f64,
     is_far: bool,
+}
+
+/// What one log source has written since the last tick.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Errors {
+    lines: u32,
+    are_many: bool,
 }
 
 impl Usual {
@@ -55,30 +66,44 @@ impl Usual {
     }
 }
 
+/// OpenTelemetry's severity numbers from here on are errors.
+const ERROR: u8 = 17;
+
 impl Detector for Hello {
     type Config = Config;
     const STATE_NAME: &'static str = "example/hello-detector";
 
     fn new(_config: &Config) -> Result<Self, Fault> {
         Ok(Self {
-            usual: BTreeMap::new(),
+            series: BTreeMap::new(),
+            sources: BTreeMap::new(),
         })
     }
 
-    fn introduce(&mut self, _config: &Config, series: &[Series], _sources: &[LogSource]) {
+    fn introduce(&mut self, _config: &Config, series: &[Series], sources: &[LogSource]) {
         for series in series {
-            self.usual.insert(series.id, Usual::of(series));
+            self.series.insert(series.id, Usual::of(series));
         }
+        for source in sources {
+            self.sources.insert(source.id, Errors::default());
+        }
+        let (series, sources) = (self.series.len(), self.sources.len());
+        log::debug(format!("watches {series} series and {sources} log sources"));
     }
 
     fn samples(&mut self, config: &Config, batch: &Samples, findings: &mut Findings) {
         for sample in batch.rows() {
-            let Some(usual) = self.usual.get_mut(&sample.series) else {
+            let Some(usual) = self.series.get_mut(&sample.series) else {
                 continue;
             };
             let band = config.deviations * usual.variance.sqrt();
             let distance = (sample.value - usual.mean).abs();
-            let is_far = usual.rows >= config.warm_up_rows && distance > band;
+            // What is far stays so until it is well within the band again.
+            let is_far = if usual.is_far {
+                distance > band / 2.0
+            } else {
+                usual.rows >= config.warm_up_rows && distance > band
+            };
             if is_far && !usual.is_far {
                 findings.push(far(usual, sample, band, distance));
             } else if usual.is_far && !is_far {
@@ -86,6 +111,30 @@ impl Detector for Hello {
             }
             usual.is_far = is_far;
             usual.learn(sample.value);
+        }
+    }
+
+    fn logs(&mut self, _config: &Config, batch: &LogLines, _findings: &mut Findings) {
+        for line in batch.rows() {
+            if line.severity >= ERROR
+                && let Some(errors) = self.sources.get_mut(&line.source)
+            {
+                errors.lines = errors.lines.saturating_add(1);
+            }
+        }
+    }
+
+    fn tick(&mut self, config: &Config, watermark: Timestamp, findings: &mut Findings) {
+        for (&id, errors) in &mut self.sources {
+            let seen = (Subject::LogSource(id), watermark);
+            let are_many = errors.lines >= config.errors;
+            if are_many && !errors.are_many {
+                let title = format!("{} errors since the last tick", errors.lines);
+                findings.push(Finding::firing("many-errors", seen).with_title(title));
+            } else if errors.are_many && !are_many {
+                findings.push(Finding::recovered("many-errors", seen));
+            }
+            *errors = Errors { lines: 0, are_many };
         }
     }
 }
@@ -134,7 +183,7 @@ mod tests {
             recording.sample(latency, u64::from(minute) * time::MINUTE, value);
         }
 
-        let config = json!({"deviations": 6.0, "warm-up-rows": 30});
+        let config = json!({"deviations": 6.0, "warm-up-rows": 30, "errors": 10});
         let findings = check_detector::<Hello>(&config, &recording);
 
         let [spike, recovery] = findings.as_slice() else {
