@@ -24,6 +24,7 @@ fn start(bench: &Bench) -> Box<dyn Detector> {
 fn start_with(bench: &Bench, cpu_per_call: Duration) -> Box<dyn Detector> {
     let limits = Limits {
         cpu_per_call,
+        wall_per_call: Duration::from_secs(60),
         memory_bytes: 256 << 20,
         output_bytes: 64 << 20,
         ..Limits::default()
