@@ -11,13 +11,13 @@ const MINUTE_MICROS: u64 = 60_000_000;
 
 /// What all guests of an instance share.
 #[derive(Debug)]
-pub struct Minute {
+pub struct Quota {
     bytes_max: u64,
     state: Mutex<(Timestamp, u64)>,
     pub(crate) connections: Semaphore,
 }
 
-impl Minute {
+impl Quota {
     /// Nothing used yet.
     pub fn new(limits: &Limits) -> Self {
         let connections = usize::try_from(limits.http_connections).unwrap_or(usize::MAX);
@@ -56,7 +56,7 @@ pub struct Allowance {
     requests: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
-    pub(crate) minute: Arc<Minute>,
+    pub(crate) quota: Arc<Quota>,
 }
 
 /// A limit, and how much it allows.
@@ -68,13 +68,13 @@ pub(crate) struct Reached {
 
 impl Allowance {
     /// What a call that begins may use.
-    pub fn new(limits: &Limits, minute: Arc<Minute>) -> Self {
+    pub fn new(limits: &Limits, quota: Arc<Quota>) -> Self {
         Self {
             limits: *limits,
             requests: AtomicU64::new(limits.http_requests),
             sent: AtomicU64::new(limits.http_sent_bytes),
             received: AtomicU64::new(limits.http_received_bytes),
-            minute,
+            quota,
         }
     }
 
@@ -100,12 +100,12 @@ impl Allowance {
         let bytes = bytes as u64;
         let most = self.limits.http_sent_bytes;
         take(&self.sent, bytes, Limit::HttpSent, most)?;
-        self.minute.take(bytes, now)
+        self.quota.take(bytes, now)
     }
 
     /// So many bytes came over the wire.
     pub(crate) fn receive(&self, bytes: usize, now: Timestamp) -> Result<(), Reached> {
-        self.minute.take(bytes as u64, now)
+        self.quota.take(bytes as u64, now)
     }
 
     /// So many bytes go to the guest.
@@ -135,8 +135,8 @@ mod tests {
             http_bytes_per_minute: 15,
             ..Limits::default()
         };
-        let minute = Arc::new(Minute::new(&limits));
-        let first = Allowance::new(&limits, Arc::clone(&minute));
+        let quota = Arc::new(Quota::new(&limits));
+        let first = Allowance::new(&limits, Arc::clone(&quota));
         let at = Timestamp::from_secs;
         assert!(first.request().is_ok() && first.request().is_ok());
         assert_eq!(
@@ -148,7 +148,7 @@ mod tests {
             first.send(1, at(100)).expect_err("over").limit,
             Limit::HttpSent
         );
-        let second = Allowance::new(&limits, minute);
+        let second = Allowance::new(&limits, quota);
         assert_eq!(
             second.send(6, at(159)).expect_err("over").limit,
             Limit::HttpMinute

@@ -27,7 +27,7 @@ mod policy;
 mod scrub;
 mod send;
 
-pub use allowance::{Allowance, Minute};
+pub use allowance::{Allowance, Quota};
 pub use network::{Network, Pending, SystemNetwork};
 pub use policy::{Policy, RootsError, Trust};
 pub use send::{Answer, Egress, Outgoing, Surroundings};

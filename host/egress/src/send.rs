@@ -335,7 +335,7 @@ impl Egress {
         traffic: &mut Traffic,
     ) -> Result<(u16, Answer, Option<String>), Failed> {
         traffic.waits = true;
-        let turn = allowance.minute.connections.acquire().await;
+        let turn = allowance.quota.connections.acquire().await;
         let _turn = turn.map_err(|_| unavailable("the way out is closed"))?;
         traffic.waits = false;
         let addresses = self.addresses(grants, around.now(), permit, hop).await?;

@@ -73,7 +73,7 @@ impl GuestState {
             limiter: Limiter::new(limits),
             meter: Meter::new(limits.cpu_per_call, limits.wall_per_call),
             host_calls_left: limits.host_calls,
-            allowance: Allowance::new(limits, Arc::clone(&instance.minute)),
+            allowance: Allowance::new(limits, Arc::clone(&instance.quota)),
             call: Call::Start,
             wasi: NullWasi::new(instance.spec.digest),
             instance,
@@ -181,8 +181,8 @@ impl<E> Guest<E> {
         }
         state.call = call;
         state.host_calls_left = state.instance.spec.limits.host_calls;
-        let minute = Arc::clone(&state.instance.minute);
-        state.allowance = Allowance::new(&state.instance.spec.limits, minute);
+        let quota = Arc::clone(&state.instance.quota);
+        state.allowance = Allowance::new(&state.instance.spec.limits, quota);
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
         let state = self.store.data();

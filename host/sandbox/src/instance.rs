@@ -11,7 +11,7 @@ use faultline_domain::grant::Effective;
 use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::{Failure, Limits, Reuse};
 use faultline_domain::time::Timestamp;
-use faultline_egress::{Egress, Minute};
+use faultline_egress::{Egress, Quota};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -56,7 +56,7 @@ pub(crate) struct Instance {
     /// Where requests go out; none if this host has no way out.
     pub(crate) egress: Option<Egress>,
     /// What all its guests may send and receive.
-    pub(crate) minute: Arc<Minute>,
+    pub(crate) quota: Arc<Quota>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) runtime: Handle,
     clock: Clock,
@@ -85,7 +85,7 @@ impl Instance {
     ) -> Self {
         Self {
             log: LogBudget::new(spec.limits.log_bytes_per_minute),
-            minute: Arc::new(Minute::new(&spec.limits)),
+            quota: Arc::new(Quota::new(&spec.limits)),
             egress,
             revoked: watch::Sender::new(false),
             spec,
