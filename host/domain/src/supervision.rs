@@ -451,8 +451,8 @@ pub fn draw(instance: &InstanceName, digest: Digest, now: Timestamp, attempt: u3
     hash.update(now.as_micros().to_be_bytes());
     hash.update(attempt.to_be_bytes());
     let bytes: [u8; 32] = hash.finalize().into();
-    let (first, _) = bytes.split_first_chunk::<8>().expect("32 bytes");
-    u64::from_be_bytes(*first)
+    let [a, b, c, d, e, f, g, h, ..] = bytes;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The supervisors of one stage, by instance.
