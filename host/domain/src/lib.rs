@@ -6,8 +6,8 @@
 //! asynchronous; time and ids come in with the data, so that the same journal
 //! always gives the same history.
 //!
-//! In reading order: what comes in ([`envelope`], [`poll`], [`decode`],
-//! [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
+//! In reading order: what comes in ([`envelope`], [`arrival_clock`], [`poll`],
+//! [`decode`], [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
 //! what it adds up to ([`situation`], [`proposal`], [`incident`],
 //! [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
 //! [`access`], [`audit`]).
@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod alert;
+pub mod arrival_clock;
 pub mod attach;
 pub mod audit;
 pub mod conventions;

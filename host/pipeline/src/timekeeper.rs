@@ -34,8 +34,8 @@ impl Timekeeper {
         }
     }
 
-    /// When [`Timekeeper::note`] next has something to do, if nothing comes
-    /// until then.
+    /// When, in the journal's time, [`Timekeeper::note`] next has something to
+    /// do, if nothing comes until then.
     pub fn due(&self) -> Timestamp {
         let head = *self.journal.head().borrow();
         if head == self.noted {
@@ -45,12 +45,18 @@ impl Timekeeper {
         }
     }
 
-    /// Notes that it is `now`, if that is due.
+    /// How long until then, when the clock of the machine shows `now`.
+    pub fn wait(&self, now: Timestamp) -> Duration {
+        self.due().since(self.journal.time(now))
+    }
+
+    /// Notes that it is `now` by the clock of the machine, if that is due.
     ///
     /// # Errors
     /// If the journal cannot be written.
     pub async fn note(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if now < self.due() {
+        let time = self.journal.time(now);
+        if time < self.due() {
             return Ok(());
         }
         let head = *self.journal.head().borrow();
@@ -58,7 +64,7 @@ impl Timekeeper {
         if position.0 == head.position.0 + 1 {
             self.noted = JournalHead {
                 position,
-                received: now.max(head.received),
+                received: self.journal.head().borrow().received,
             };
         }
         Ok(())

@@ -6,6 +6,7 @@ use faultline_domain::time::Timestamp;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{signed, unsigned};
 use crate::setting::setting_read;
@@ -34,7 +35,7 @@ impl Store {
     pub async fn audit_append(&self, entry: Entry) -> Result<u64, StoreError> {
         let mut transaction = self.state.write().await?;
         let sequence = append(&mut transaction, entry).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::AuditAppend).await?;
         Ok(sequence)
     }
 

@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use std::path::PathBuf;
+
 use faultline_domain::envelope::Position;
 use thiserror::Error;
 
@@ -17,6 +19,14 @@ pub enum StoreError {
         /// Why.
         #[source]
         source: sqlx::migrate::MigrateError,
+    },
+    /// The file of a database is not where it was opened.
+    #[error("{} is not where it was: {reason}", path.display())]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+        /// What is there instead.
+        reason: String,
     },
     /// Another worker has moved the stage since this one last looked. What was
     /// to be committed is void: read the position again and go on from there.
@@ -60,6 +70,6 @@ impl StoreError {
     /// Whether trying again later can help: the database is busy, full, or not
     /// there.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(_))
+        matches!(self, Self::Database(_) | Self::Gone { .. })
     }
 }

@@ -8,10 +8,10 @@ use faultline_domain::grant::Grant;
 use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::Kind;
 use faultline_domain::time::Timestamp;
-use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::audit;
+use crate::commit::{CommitPoint, Write};
 use crate::error::StoreError;
 use crate::rows::insert_rows;
 
@@ -113,7 +113,7 @@ impl Store {
             },
         )
         .await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::BundlePut).await?;
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl Store {
         .bind(i64::from(instance.enabled))
         .bind(instance.created.as_i64())
         .bind(&instance.created_by)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
         if created.rows_affected() == 0 {
             return Err(StoreError::Exists {
@@ -207,7 +207,7 @@ impl Store {
                 name: instance.name.to_string(),
             });
         }
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::InstanceCreate).await?;
         Ok(())
     }
 
@@ -248,17 +248,18 @@ impl Store {
         .bind(&instance.config)
         .bind(&instance.settings)
         .bind(i64::from(instance.enabled))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
         for (capability, entry) in revoked {
             sqlx::query("delete from instance_grant where instance = $1 and capability = $2")
                 .bind(instance.name.as_str())
                 .bind(capability)
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
             audit::append(&mut transaction, entry.clone()).await?;
         }
-        self.finish(transaction, updated.rows_affected() == 1, entry)
+        let changed = updated.rows_affected() == 1;
+        self.finish(transaction, changed, entry, CommitPoint::InstanceUpgrade)
             .await
     }
 
@@ -311,9 +312,9 @@ impl Store {
         .bind(&record.grant.reason)
         .bind(terms)
         .bind(record.grant.expires.map(Timestamp::as_i64))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::GrantPut).await?;
         Ok(())
     }
 
@@ -333,9 +334,10 @@ impl Store {
             sqlx::query("delete from instance_grant where instance = $1 and capability = $2")
                 .bind(instance.as_str())
                 .bind(capability)
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
-        self.finish(transaction, removed.rows_affected() == 1, entry)
+        let changed = removed.rows_affected() == 1;
+        self.finish(transaction, changed, entry, CommitPoint::GrantRevoke)
             .await
     }
 
@@ -357,13 +359,14 @@ impl Store {
     /// Ends a change that may have had nothing to change.
     async fn finish(
         &self,
-        mut transaction: Transaction<'static, Any>,
+        mut transaction: Write,
         changed: bool,
         entry: Entry,
+        point: CommitPoint,
     ) -> Result<bool, StoreError> {
         if changed {
             audit::append(&mut transaction, entry).await?;
-            transaction.commit().await?;
+            transaction.commit(point).await?;
         }
         Ok(changed)
     }

@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{from_json, insert_rows, json, signed};
 
@@ -37,13 +38,87 @@ pub struct Appended {
     pub head: JournalHead,
 }
 
-struct Row {
+pub(crate) struct Row {
     position: i64,
     arrival: Arrival,
     received: i64,
+    headers: String,
     encoding: &'static str,
     body: Vec<u8>,
     body_bytes: i64,
+    checksum: i64,
+}
+
+impl Row {
+    /// An arrival as it is written. Takes its body.
+    pub(crate) fn new(
+        scope: &ScopeName,
+        position: i64,
+        mut arrival: Arrival,
+        received: i64,
+    ) -> Self {
+        let body_bytes = signed(arrival.body.len() as u64);
+        let (encoding, body) = compress(std::mem::take(&mut arrival.body));
+        let headers = json(&arrival.headers);
+        let checksum = Checked {
+            scope: scope.as_str(),
+            position,
+            source: arrival.source.as_str(),
+            format: &arrival.format.to_string(),
+            content_type: &arrival.content_type,
+            headers: &headers,
+            encoding,
+            body: &body,
+            received,
+        }
+        .checksum();
+        Self {
+            position,
+            arrival,
+            received,
+            headers,
+            encoding,
+            body,
+            body_bytes,
+            checksum,
+        }
+    }
+}
+
+/// What the checksum of a row is over: all of it, as it is written.
+struct Checked<'a> {
+    scope: &'a str,
+    position: i64,
+    source: &'a str,
+    format: &'a str,
+    content_type: &'a str,
+    headers: &'a str,
+    encoding: &'a str,
+    body: &'a [u8],
+    received: i64,
+}
+
+impl Checked<'_> {
+    /// CRC-32 (ISO 3309), of each column and its length: against what disks
+    /// and hands do by mistake, not against somebody who means it.
+    fn checksum(&self) -> i64 {
+        let mut hasher = crc32fast::Hasher::new();
+        for column in [
+            self.scope.as_bytes(),
+            &self.position.to_be_bytes(),
+            self.source.as_bytes(),
+            self.format.as_bytes(),
+            self.content_type.as_bytes(),
+            self.headers.as_bytes(),
+            self.encoding.as_bytes(),
+            self.body,
+            &self.received.to_be_bytes(),
+        ] {
+            hasher.update(&(column.len() as u64).to_be_bytes());
+            hasher.update(column);
+        }
+        i64::from(hasher.finalize())
+    }
 }
 
 impl Store {
@@ -60,7 +135,7 @@ impl Store {
     ) -> Result<Appended, StoreError> {
         let mut transaction = self.journal.write().await?;
         let appended = append(&mut transaction, scope, arrivals).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::EnvelopeAppend).await?;
         Ok(appended)
     }
 
@@ -95,8 +170,9 @@ impl Store {
         bytes_most: usize,
     ) -> Result<Vec<Envelope>, StoreError> {
         let mut stream = sqlx::query_as::<_, EnvelopeRow>(
-            "select position, source, format, content_type, headers, encoding, body, received \
-             from envelope where scope = $1 and position > $2 order by position limit $3",
+            "select scope, position, source, format, content_type, headers, encoding, body, \
+             received, checksum from envelope where scope = $1 and position > $2 \
+             order by position limit $3",
         )
         .bind(scope.as_str())
         .bind(after.as_i64())
@@ -151,42 +227,12 @@ pub(crate) async fn append(
     let rows: Vec<Row> = arrivals
         .into_iter()
         .zip(first..)
-        .map(|(mut arrival, position)| {
+        .map(|(arrival, position)| {
             received = received.max(arrival.received.as_i64());
-            let body_bytes = signed(arrival.body.len() as u64);
-            let (encoding, body) = compress(std::mem::take(&mut arrival.body));
-            Row {
-                position,
-                arrival,
-                received,
-                encoding,
-                body,
-                body_bytes,
-            }
+            Row::new(scope, position, arrival, received)
         })
         .collect();
-    insert_rows(
-        transaction,
-        "insert into envelope (scope, position, source, format, content_type, headers, \
-         encoding, body, body_bytes, received) values",
-        10,
-        "",
-        &rows,
-        |query, row| {
-            query
-                .bind(scope.as_str())
-                .bind(row.position)
-                .bind(row.arrival.source.as_str())
-                .bind(row.arrival.format.to_string())
-                .bind(&row.arrival.content_type)
-                .bind(json(&row.arrival.headers))
-                .bind(row.encoding)
-                .bind(row.body.as_slice())
-                .bind(row.body_bytes)
-                .bind(row.received)
-        },
-    )
-    .await?;
+    insert(transaction, scope, &rows).await?;
     sqlx::query("update journal_head set received = $2 where scope = $1")
         .bind(scope.as_str())
         .bind(received)
@@ -201,8 +247,40 @@ pub(crate) async fn append(
     })
 }
 
+/// Writes rows where they say that they lie.
+pub(crate) async fn insert(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    insert_rows(
+        transaction,
+        "insert into envelope (scope, position, source, format, content_type, headers, \
+         encoding, body, body_bytes, received, checksum) values",
+        11,
+        "",
+        rows,
+        |query, row| {
+            query
+                .bind(scope.as_str())
+                .bind(row.position)
+                .bind(row.arrival.source.as_str())
+                .bind(row.arrival.format.to_string())
+                .bind(&row.arrival.content_type)
+                .bind(&row.headers)
+                .bind(row.encoding)
+                .bind(row.body.as_slice())
+                .bind(row.body_bytes)
+                .bind(row.received)
+                .bind(row.checksum)
+        },
+    )
+    .await
+}
+
 #[derive(sqlx::FromRow)]
-struct EnvelopeRow {
+pub(crate) struct EnvelopeRow {
+    scope: String,
     position: i64,
     source: String,
     format: String,
@@ -211,13 +289,34 @@ struct EnvelopeRow {
     encoding: String,
     body: Vec<u8>,
     received: i64,
+    checksum: Option<i64>,
 }
 
 impl EnvelopeRow {
-    fn into_envelope(self) -> Result<Envelope, StoreError> {
+    /// Where it lies, if that is what was written.
+    pub(crate) fn position(&self) -> Position {
+        Position::from_i64(self.position)
+    }
+
+    pub(crate) fn into_envelope(self) -> Result<Envelope, StoreError> {
         let corrupt = |reason: String| {
             StoreError::corrupt("envelope", format!("position {}: {reason}", self.position))
         };
+        let checksum = Checked {
+            scope: &self.scope,
+            position: self.position,
+            source: &self.source,
+            format: &self.format,
+            content_type: &self.content_type,
+            headers: &self.headers,
+            encoding: &self.encoding,
+            body: &self.body,
+            received: self.received,
+        }
+        .checksum();
+        if self.checksum.is_some_and(|written| written != checksum) {
+            return Err(corrupt("it is not what was written".to_owned()));
+        }
         let body = match self.encoding.as_str() {
             "identity" => self.body,
             "zstd" => zstd::stream::decode_all(self.body.as_slice())

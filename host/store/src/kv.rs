@@ -4,6 +4,7 @@ use faultline_domain::id::InstanceName;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{parameter_list, signed, unsigned};
 
@@ -116,7 +117,7 @@ impl Store {
              returning version",
         )
         .bind(instance.as_str())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut **transaction)
         .await?;
         for change in changes {
             if !is_expected(&mut transaction, instance, change).await? {
@@ -128,12 +129,12 @@ impl Store {
             "select coalesce(sum(length(name) + length(value)), 0) from kv where instance = $1",
         )
         .bind(instance.as_str())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut **transaction)
         .await?;
         if unsigned(bytes) > quota_bytes {
             return Ok(KvCommit::OverQuota(unsigned(bytes)));
         }
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::KvCommit).await?;
         Ok(KvCommit::Written(unsigned(version)))
     }
 }

@@ -17,6 +17,7 @@ mod audit;
 mod change;
 mod checkpoint;
 mod command;
+mod commit;
 mod database;
 mod dead_letter;
 mod error;
@@ -26,12 +27,15 @@ mod host_envelope;
 mod incident;
 mod instance;
 mod journal;
+mod journal_check;
 mod kv;
 mod member;
+mod open_file;
 mod page;
 mod poll;
 mod retention;
 mod rows;
+mod salvage;
 mod series;
 mod setting;
 mod shared_journal;
@@ -40,8 +44,10 @@ mod stage;
 mod supervision;
 mod token;
 mod topology;
+mod trouble;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 
@@ -50,23 +56,27 @@ pub use audit::AuditFilter;
 pub use change::ChangeRecord;
 pub use checkpoint::Checkpoint;
 pub use command::{CommandEnvelope, CommandState};
+pub use commit::{CommitMoment, CommitPoint, CommitWatch};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterKind};
 pub use error::StoreError;
 pub use host_envelope::HostEnvelope;
 pub use incident::{CommandRecord, IncidentFilter, RefusalRecord, StoredEvent};
 pub use instance::{BundleFiles, BundleRecord, GrantRecord, InstanceRecord};
 pub use journal::{Appended, ENVELOPES_PER_READ_MAX, JournalHead};
+pub use journal_check::{Damage, Extent, JournalCheck, Range};
 pub use kv::{KvChange, KvCommit, KvEntry};
 pub use page::{Cursor, Page};
 pub use poll::PollRecord;
 pub use retention::{Retention, Swept};
+pub use salvage::{Salvaged, salvage};
 pub use series::{Chunk, LogSourceRecord, SeriesFilter, SeriesRecord};
-pub use shared_journal::Journal;
+pub use shared_journal::{Clocks, Journal};
 pub use source::SourceRecord;
 pub use stage::{CorrelateCommit, News, ObserveCommit, StageName, StagePosition, TransitionWrite};
 pub use supervision::Keeper;
 pub use token::{Purpose, TokenRecord};
 pub use topology::DependencyRecord;
+pub use trouble::Trouble;
 
 use database::Database;
 
@@ -104,6 +114,16 @@ impl Store {
         let store = Self { journal, state };
         store.move_members().await?;
         Ok(store)
+    }
+
+    /// The same store, with somebody who is told of each commit, and can end
+    /// the work there. For tests of what is left after a crash.
+    #[must_use]
+    pub fn watched(self, watch: CommitWatch) -> Self {
+        Self {
+            journal: self.journal.watched(Arc::clone(&watch)),
+            state: self.state.watched(watch),
+        }
     }
 
     /// Waits for running statements and closes all connections.

@@ -10,6 +10,7 @@ use faultline_domain::incident::{Happening, Incident, IncidentEvent, Member};
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{from_json, insert_rows, json, parameter_list};
 
@@ -161,7 +162,10 @@ async fn insert(
 impl Store {
     /// Brings incidents that still have their members in their own row to the
     /// present form, once. Done when the store is opened.
-    pub(crate) async fn move_members(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// If the database refuses; what was brought over by then stays so.
+    pub async fn move_members(&self) -> Result<(), StoreError> {
         if self.setting_fetch(MOVED).await?.is_some() {
             return Ok(());
         }
@@ -171,7 +175,7 @@ impl Store {
                 "select scope, body from incident where body like '%\"members\":{\"%' limit $1",
             )
             .bind(MOVED_AT_ONCE)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut **transaction)
             .await?;
             if rows.is_empty() {
                 break;
@@ -190,10 +194,10 @@ impl Store {
                     .bind(scope.as_str())
                     .bind(incident.id.to_string())
                     .bind(bare(&incident))
-                    .execute(&mut *transaction)
+                    .execute(&mut **transaction)
                     .await?;
             }
-            transaction.commit().await?;
+            transaction.commit(CommitPoint::MembersMove).await?;
         }
         self.setting_put(MOVED, "").await
     }
@@ -262,15 +266,15 @@ mod tests {
         // As it was written before members had rows of their own.
         sqlx::query("update incident set body = $1")
             .bind(json(&incident))
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await
             .expect("writes");
         sqlx::query("delete from setting where name = $1")
             .bind(MOVED)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await
             .expect("writes");
-        tx.commit().await.expect("commits");
+        tx.commit(CommitPoint::MembersMove).await.expect("commits");
         store.close().await;
         for _ in 0..2 {
             let store = Store::open(folder.path()).await.expect("opens");

@@ -6,6 +6,7 @@ use faultline_domain::poll::{PollFault, PollState};
 use faultline_domain::time::Timestamp;
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::journal::{Appended, append};
 use crate::rows::{signed, unsigned};
@@ -94,7 +95,7 @@ impl Store {
         .bind(fault.map_or("", |fault| fault.code.as_str()))
         .bind(fault.map_or("", |fault| fault.message.as_str()))
         .bind(signed(version))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
         // A poller that was never asked has no row: whoever inserts it is the
         // first, and comes from version 0.
@@ -105,7 +106,7 @@ impl Store {
                 expected: Position(version),
             });
         }
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::PollCommit).await?;
         Ok(appended)
     }
 }

@@ -13,6 +13,7 @@ use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::audit::{self, AUDIT_BASE};
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::setting::setting_write;
 
@@ -142,7 +143,7 @@ impl Store {
         .await?;
         let oldest = now.minus(retention.audit);
         swept.tokens = sweep_tokens(tx, oldest).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::StateSweep).await?;
         swept.audit_rows = self.sweep_audit(oldest, now).await?;
         Ok(swept)
     }
@@ -180,9 +181,9 @@ impl Store {
             let result = sqlx::query("delete from envelope where scope = $1 and position <= $2")
                 .bind(scope.as_str())
                 .bind(last)
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
-            transaction.commit().await?;
+            transaction.commit(CommitPoint::EnvelopeSweep).await?;
             removed += result.rows_affected();
         }
     }
@@ -267,13 +268,13 @@ impl Store {
         let kept: Option<(i64,)> =
             sqlx::query_as("select sequence from audit where at >= $1 order by sequence limit 1")
                 .bind(oldest.as_i64())
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut **transaction)
                 .await?;
         let last: Option<(i64, String)> = sqlx::query_as(
             "select sequence, hash from audit where sequence < $1 order by sequence desc limit 1",
         )
         .bind(kept.map_or(i64::MAX, |(sequence,)| sequence))
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut **transaction)
         .await?;
         let Some((sequence, hash)) = last else {
             return Ok(0);
@@ -290,9 +291,9 @@ impl Store {
         setting_write(&mut transaction, AUDIT_BASE, &format!("{sequence} {hash}")).await?;
         let removed = sqlx::query("delete from audit where sequence <= $1")
             .bind(sequence)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::AuditSweep).await?;
         Ok(removed.rows_affected())
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 
 impl Store {
@@ -25,7 +26,7 @@ impl Store {
     pub async fn setting_put(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         setting_write(&mut transaction, name, value).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::SettingPut).await?;
         Ok(())
     }
 }

@@ -1,9 +1,15 @@
 //! The journal of one scope, as its writers and readers in one process share
 //! it.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use faultline_domain::arrival_clock::{ArrivalClock, ClockState};
 use faultline_domain::envelope::{Arrival, Position};
 use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_domain::poll::PollState;
+use faultline_domain::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::journal::{Appended, JournalHead};
@@ -18,6 +24,50 @@ pub struct Journal {
     store: Store,
     scope: ScopeName,
     head: watch::Sender<JournalHead>,
+    pace: Option<Pace>,
+}
+
+/// The clocks of a machine.
+#[derive(Clone)]
+pub struct Clocks {
+    /// Tells the time of day, and may be set.
+    pub wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Tells how much time has passed since some moment, and cannot be set.
+    pub steady: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+/// The time of the journal, which follows the clock of the machine where that is
+/// fit to be followed.
+#[derive(Clone)]
+struct Pace {
+    clocks: Clocks,
+    clock: Arc<Mutex<ArrivalClock>>,
+}
+
+impl Pace {
+    /// What time it was in the journal when the clock of the machine showed
+    /// this, a moment ago.
+    fn time(&self, said: Timestamp) -> Timestamp {
+        let (wall, steady) = ((self.clocks.wall)(), (self.clocks.steady)());
+        let now = self.clock().read(wall, steady);
+        let shifted = if now >= wall {
+            said.plus(now.since(wall))
+        } else {
+            said.minus(wall.since(now))
+        };
+        shifted.min(now)
+    }
+
+    fn clock(&self) -> MutexGuard<'_, ArrivalClock> {
+        // It is changed in one go.
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clock().fmt(f)
+    }
 }
 
 impl Journal {
@@ -31,7 +81,34 @@ impl Journal {
             store,
             scope,
             head: watch::Sender::new(head),
+            pace: None,
         })
+    }
+
+    /// The same journal, for arrivals that bear the time of this machine's
+    /// clock, which may be set. Without this they are taken to have arrived when
+    /// they say.
+    #[must_use]
+    pub fn paced(self, clocks: Clocks) -> Self {
+        let head = self.head.borrow().received;
+        let clock = Arc::new(Mutex::new(ArrivalClock::new(head)));
+        Self {
+            pace: Some(Pace { clocks, clock }),
+            ..self
+        }
+    }
+
+    /// What time it is in the journal when the clock of the machine shows this.
+    pub fn time(&self, wall: Timestamp) -> Timestamp {
+        self.pace.as_ref().map_or(wall, |pace| pace.time(wall))
+    }
+
+    /// How the journal's time stood to the clock of the machine when that was
+    /// last looked at.
+    pub fn clock_state(&self) -> ClockState {
+        self.pace
+            .as_ref()
+            .map_or(ClockState::InStep, |pace| pace.clock().state())
     }
 
     /// Which scope.
@@ -45,6 +122,7 @@ impl Journal {
     /// # Errors
     /// If the database refuses; nothing is appended then.
     pub async fn append(&self, arrivals: Vec<Arrival>) -> Result<Position, StoreError> {
+        let arrivals = self.timed(arrivals);
         let Appended { first, head } = self.store.envelope_append(&self.scope, arrivals).await?;
         self.tell(head);
         Ok(first)
@@ -70,6 +148,7 @@ impl Journal {
         state: &PollState,
         arrivals: Vec<Arrival>,
     ) -> Result<Option<Position>, StoreError> {
+        let arrivals = self.timed(arrivals);
         let appended = self
             .store
             .poll_commit(&self.scope, instance, version, state, arrivals)
@@ -80,9 +159,20 @@ impl Journal {
         }))
     }
 
+    /// Arrivals with the time that it was in the journal.
+    fn timed(&self, mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
+        for arrival in &mut arrivals {
+            arrival.received = self.time(arrival.received);
+        }
+        arrivals
+    }
+
     /// Tells those who wait. Appends can finish in another order than they
     /// began.
     fn tell(&self, head: JournalHead) {
+        if let Some(pace) = &self.pace {
+            pace.clock().follow(head.received);
+        }
         self.head.send_if_modified(|known| {
             let newer = head.position > known.position;
             if newer {

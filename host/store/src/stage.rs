@@ -15,6 +15,7 @@ use crate::Store;
 use crate::alert::TransitionRecord;
 use crate::change::ChangeRecord;
 use crate::checkpoint::Checkpoint;
+use crate::commit::CommitPoint;
 use crate::dead_letter::DeadLetter;
 use crate::error::StoreError;
 use crate::incident::CommandRecord;
@@ -34,6 +35,9 @@ pub enum StageName {
 }
 
 impl StageName {
+    /// All of them, in the order in which data passes them.
+    pub const ALL: [Self; 2] = [Self::Observe, Self::Correlate];
+
     /// The word that stands for it everywhere.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -232,7 +236,7 @@ impl Store {
             crate::checkpoint::upsert(tx, scope, stage, position, &commit.checkpoints).await?;
             crate::checkpoint::forget_others(tx, scope, stage, position).await?;
         }
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::ObserveCommit).await?;
         Ok(())
     }
 
@@ -267,7 +271,7 @@ impl Store {
             .collect();
         let (stage, position) = (StageName::Correlate, commit.to.position);
         crate::checkpoint::upsert(tx, scope, stage, position, &states).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::CorrelateCommit).await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use faultline_domain::supervision::{Supervision, Supervisor};
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{from_json, insert_rows, json};
 
@@ -82,7 +83,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         replace(&mut transaction, scope, keeper, supervision).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::SupervisionPut).await?;
         Ok(())
     }
 }

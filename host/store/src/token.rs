@@ -8,6 +8,7 @@ use faultline_domain::time::Timestamp;
 
 use crate::Store;
 use crate::audit;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 
 /// What a token is good for. One that is good for one is good for nothing
@@ -87,9 +88,9 @@ impl Store {
         .bind(&token.created_by)
         .bind(token.expires.map(Timestamp::as_i64))
         .bind(token.revoked.map(Timestamp::as_i64))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::TokenCreate).await?;
         Ok(())
     }
 
@@ -132,13 +133,13 @@ impl Store {
             sqlx::query("update token set revoked = $2 where id = $1 and revoked is null")
                 .bind(id)
                 .bind(at.as_i64())
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
         if revoked.rows_affected() == 0 {
             return Ok(false);
         }
         audit::append(&mut transaction, entry).await?;
-        transaction.commit().await?;
+        transaction.commit(CommitPoint::TokenRevoke).await?;
         Ok(true)
     }
 }

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use crate::fakes::WRONG;
 use crate::{World, plugins};
 
+/// How many payloads a timeline has.
+const ENVELOPES: usize = 400;
+
 /// A small generator of numbers (Marsaglia, "Xorshift RNGs", 2003), so that a
 /// failure can be run again.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -23,10 +26,10 @@ impl Random {
 }
 
 /// What came in during some minutes: when, and what.
-fn timeline(seed: u64) -> Vec<(u64, Value)> {
+pub(crate) fn timeline(seed: u64, count: usize) -> Vec<(u64, Value)> {
     let mut random = Random(seed);
     let mut millis = 100_000;
-    (0..400)
+    (0..count)
         .map(|_| {
             millis += random.below(700);
             let secs = millis / 1_000;
@@ -56,7 +59,7 @@ fn timeline(seed: u64) -> Vec<(u64, Value)> {
         .collect()
 }
 
-fn settings(batch: u32) -> PipelineSettings {
+pub(crate) fn settings(batch: u32) -> PipelineSettings {
     PipelineSettings {
         observe: ObserveSettings {
             batch_envelopes_max: batch,
@@ -71,7 +74,7 @@ async fn filled(seed: u64, batch: u32, shards: u32) -> World {
     let mut plugins = plugins();
     plugins.detector_shards = shards;
     let world = World::with(settings(batch), plugins).await;
-    for (millis, body) in timeline(seed) {
+    for (millis, body) in timeline(seed, ENVELOPES) {
         world.send(millis, &[body]).await;
     }
     world.wait_until(3_000_000).await;
@@ -121,7 +124,7 @@ async fn reading_along_as_it_comes() {
     let mut at_once = filled(7, 512, 1).await;
     at_once.work().await;
     let mut along = World::with(settings(512), plugins()).await;
-    for (millis, body) in timeline(7) {
+    for (millis, body) in timeline(7, ENVELOPES) {
         along.send(millis, &[body]).await;
         along.work().await;
     }

@@ -1,5 +1,9 @@
 //! The stages from end to end, with plugins in process and time moved by hand.
 
+mod clock;
+#[path = "../../../store/tests/it/crash.rs"]
+mod crash;
+mod crashes;
 mod fakes;
 mod history;
 mod lives;
@@ -20,7 +24,7 @@ use faultline_domain::time::Timestamp;
 use faultline_pipeline::{
     CommandEnvelope, CorrelateStage, Counters, ObserveStage, PipelineSettings, Plugins, Reader,
 };
-use faultline_store::{IncidentFilter, Journal, LetterFilter, Store};
+use faultline_store::{CommitWatch, IncidentFilter, Journal, LetterFilter, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,7 +36,7 @@ struct World {
     plugins: Plugins,
     observe: ObserveStage,
     correlate: CorrelateStage,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -42,7 +46,21 @@ impl World {
 
     async fn with(settings: PipelineSettings, plugins: Plugins) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        Self::over(folder, settings, plugins, None).await
+    }
+
+    /// Over what is in a folder; with somebody who is told of commits.
+    async fn over(
+        folder: TempDir,
+        settings: PipelineSettings,
+        plugins: Plugins,
+        watch: Option<CommitWatch>,
+    ) -> Self {
         let store = Store::open(folder.path()).await.expect("a store");
+        let store = match watch {
+            Some(watch) => store.watched(watch),
+            None => store,
+        };
         let journal = Journal::open(store.clone(), scope())
             .await
             .expect("a journal");
@@ -54,7 +72,7 @@ impl World {
             plugins,
             observe,
             correlate,
-            _folder: folder,
+            folder,
         }
     }
 

@@ -6,7 +6,7 @@ use faultline_store::{AuditFilter, Retention, Store};
 
 use crate::{Fresh, at, entry, scope};
 
-async fn verify(store: &Store) -> Result<u64, Broken> {
+pub(crate) async fn verify(store: &Store) -> Result<u64, Broken> {
     let (sequence, hash) = store.audit_base().await.expect("a base");
     let mut verifier = Verifier::after(sequence, hash);
     let rows = store

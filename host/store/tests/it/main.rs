@@ -1,6 +1,10 @@
 //! The store through its public surface, on the embedded database.
 
 mod audit;
+mod contents;
+mod crash;
+mod crashes;
+mod damage;
 mod journal;
 mod kv;
 mod people;
@@ -25,6 +29,18 @@ impl Fresh {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).await.expect("a store");
         Self { store, folder }
+    }
+
+    /// Where the databases are.
+    fn databases(&self) -> Vec<String> {
+        ["journal.db", "state.db"]
+            .map(|file| format!("sqlite://{}", self.folder.path().join(file).display()))
+            .to_vec()
+    }
+
+    /// Every row of every table.
+    async fn contents(&self) -> String {
+        contents::of(&self.databases()).await
     }
 
     /// As after a restart.

@@ -11,7 +11,7 @@ use faultline_store::{
 
 use crate::{Fresh, at, entry, scope, source};
 
-fn bundle() -> BundleRecord {
+pub(crate) fn bundle() -> BundleRecord {
     BundleRecord {
         digest: Digest::of(b"manifest"),
         plugin: "faultline/baseline".to_owned(),
@@ -22,7 +22,7 @@ fn bundle() -> BundleRecord {
     }
 }
 
-fn instance(name: &str) -> InstanceRecord {
+pub(crate) fn instance(name: &str) -> InstanceRecord {
     InstanceRecord {
         name: InstanceName::new(name).expect("a name"),
         bundle: bundle().digest,
