@@ -53,9 +53,27 @@ pub trait Control: Send + Sync {
     /// Whether everything runs that should, or what does not.
     fn ready(&self) -> Answer<'_, Result<(), String>>;
 
+    /// What is not as it should be at the moment; empty if everything is.
+    fn conditions(&self) -> Answer<'_, Vec<Condition>>;
+
     /// The metrics of everything but the API, in the text format of
     /// OpenMetrics, without `# EOF`.
     fn metrics(&self) -> Answer<'_, String>;
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which part of the process: `journal`, `observe`, `clock`, …
+    pub part: String,
+    /// What is the matter, in a word: `disk-full`, `locked`, …
+    pub condition: String,
+    /// What is the matter, in a sentence.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A component as it would run.

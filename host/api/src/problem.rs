@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faultline_store::StoreError;
+use faultline_store::{StoreError, Trouble};
 
 use crate::views::{FieldProblem, Place, ProblemDetails};
 
@@ -212,10 +212,13 @@ impl From<StoreError> for Problem {
             _ if error.is_transient() => {
                 let cause: &(dyn std::error::Error + 'static) = &error;
                 tracing::error!(error = cause, "the database refused: {error}");
+                let trouble = error.trouble().unwrap_or(Trouble::Refused);
                 Self::new(
                     ProblemKind::Unavailable,
-                    "the database does not answer as it should; the reason is in the log of the \
-                     server",
+                    format!(
+                        "the database does not answer as it should ({trouble}): {}",
+                        trouble.remedy()
+                    ),
                 )
             }
             _ => Self::internal(&error),

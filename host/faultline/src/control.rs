@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
-use faultline_domain::id::{InstanceName, ScopeName};
+use faultline_api::{Answer, Candidate, Condition, Control, InstanceStatus, StageStatus};
+use faultline_domain::id::InstanceName;
 use faultline_domain::supervision::Supervisor;
 use faultline_intake::access::TokenTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use faultline_pipeline::{Counters, PollBoard, PollFrom};
-use faultline_store::{StageName, Store};
+use faultline_store::{Journal, StageName, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock::now;
+use crate::clock::{self, now};
+use crate::faults::{Faults, Part};
 use crate::metrics::{self, SourceRows, StageRows};
 use crate::plugin_host::PluginHost;
 use crate::polls::PollRequest;
-use crate::stages::Faults;
 
 /// How long stages may take to let go of plugins by themselves: to finish the
 /// batch that they are at, and save what detectors know. After that, plugins
@@ -31,7 +31,7 @@ const LET_GO_MAX: Duration = Duration::from_secs(90);
 pub(crate) struct NodeControl {
     host: Arc<PluginHost>,
     store: Store,
-    scope: ScopeName,
+    journal: Journal,
     tokens: Arc<TokenTable>,
     counters: Arc<Counters>,
     board: Arc<PollBoard>,
@@ -53,7 +53,7 @@ impl NodeControl {
     pub(crate) fn new(
         host: Arc<PluginHost>,
         store: Store,
-        scope: ScopeName,
+        journal: Journal,
         tokens: Arc<TokenTable>,
         counters: Arc<Counters>,
         board: Arc<PollBoard>,
@@ -63,7 +63,7 @@ impl NodeControl {
         Self {
             host,
             store,
-            scope,
+            journal,
             tokens,
             counters,
             board,
@@ -101,7 +101,7 @@ impl NodeControl {
     /// How instances that failed stand. Without an answer from the database they
     /// pass as running; that the database does not answer is said elsewhere.
     async fn supervisors(&self) -> Vec<(InstanceName, Supervisor)> {
-        let supervisors = self.store.supervision_list(&self.scope).await;
+        let supervisors = self.store.supervision_list(self.journal.scope()).await;
         supervisors.unwrap_or_else(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -138,9 +138,15 @@ impl NodeControl {
         }
     }
 
+    fn conditions(&self) -> Vec<Condition> {
+        let mut conditions = self.faults.conditions();
+        conditions.extend(clock::condition(&self.journal, clock::now()));
+        conditions
+    }
+
     async fn stage(&self, name: StageName, reads_journal: bool) -> StageStatus {
-        let (position, fault) = match self.store.stage_position(&self.scope, name).await {
-            Ok(position) => (position, self.faults.of(name.as_str())),
+        let (position, fault) = match self.store.stage_position(self.journal.scope(), name).await {
+            Ok(position) => (position, self.faults.of(part(name))),
             Err(error) => (
                 faultline_store::StagePosition::default(),
                 Some(error.to_string()),
@@ -163,6 +169,14 @@ impl NodeControl {
             reads_journal,
             fault,
         }
+    }
+}
+
+/// A stage, as a part that may not go on.
+const fn part(stage: StageName) -> Part {
+    match stage {
+        StageName::Observe => Part::Observe,
+        StageName::Correlate => Part::Correlate,
     }
 }
 
@@ -254,33 +268,45 @@ impl Control for NodeControl {
         })
     }
 
+    fn conditions(&self) -> Answer<'_, Vec<Condition>> {
+        Box::pin(async move { self.conditions() })
+    }
+
     fn metrics(&self) -> Answer<'_, String> {
         Box::pin(async move {
             let now = now();
             let supervisors = self.supervisors().await;
             let position = async |stage| {
-                let position = self.store.stage_position(&self.scope, stage).await;
+                let position = self.store.stage_position(self.journal.scope(), stage).await;
                 position.unwrap_or_default()
             };
             let stages = StageRows {
                 counters: &self.counters,
                 head: self
                     .store
-                    .journal_head(&self.scope)
+                    .journal_head(self.journal.scope())
                     .await
                     .unwrap_or_default(),
                 observe: position(StageName::Observe).await,
                 correlate: position(StageName::Correlate).await,
                 now,
             };
-            let sources = self.store.source_list(&self.scope).await;
+            let sources = self.store.source_list(self.journal.scope()).await;
             let sources = SourceRows::new(sources.unwrap_or_default(), now);
             let plugins = self.host.metric_rows(&supervisors, now);
             let polls = metrics::Polls {
                 states: self.board.states(),
                 now,
             };
-            metrics::text(&stages, &self.intake_metrics, &sources, &plugins, &polls)
+            let conditions = self.conditions();
+            metrics::text(
+                &stages,
+                &self.intake_metrics,
+                &sources,
+                &plugins,
+                &polls,
+                &conditions,
+            )
         })
     }
 }

@@ -7,6 +7,9 @@ mod client;
 mod clock;
 mod config;
 mod control;
+#[cfg(test)]
+mod crashes;
+mod faults;
 mod first_party;
 mod folder;
 mod logging;

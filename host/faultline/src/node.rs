@@ -5,27 +5,29 @@
 //! work once [`Node::start`] was called; nothing listens on a socket but in
 //! [`crate::serve`].
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use faultline_api::{Api, Parts, Router};
 use faultline_domain::envelope::Position;
-use faultline_domain::id::Digest;
+use faultline_domain::id::{Digest, ScopeName};
 use faultline_intake::access::TokenTable;
 use faultline_intake::backlog::Backlog;
 use faultline_intake::hooks::HookTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, PollBoard, Timekeeper};
 use faultline_sandbox::Sandbox;
-use faultline_store::{Journal, StageName, Store};
+use faultline_store::{Extent, Journal, StageName, Store, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bundled::bundled;
-use crate::clock::now;
+use crate::clock::{clocks, now};
 use crate::config::Config;
 use crate::control::NodeControl;
+use crate::faults::Faults;
 use crate::first_party;
 use crate::folder::Folder;
 use crate::own_alerts::OwnAlerts;
@@ -33,7 +35,7 @@ use crate::plugin_host::PluginHost;
 use crate::polls::{self, Polling};
 use crate::randomness;
 use crate::services::StoreServices;
-use crate::stages::{self, Bell, Faults};
+use crate::stages::{self, Bell};
 use crate::vault::Vault;
 
 /// The setting that names this installation.
@@ -54,7 +56,7 @@ pub(crate) struct Node {
     pub(crate) install: String,
     polls: Arc<PollBoard>,
     control: Arc<NodeControl>,
-    faults: Faults,
+    pub(crate) faults: Faults,
     /// Told whenever a stage has committed something.
     committed: watch::Sender<()>,
 }
@@ -77,7 +79,9 @@ impl Node {
             .await
             .with_context(|| format!("opening the databases in {}", path.display()))?;
         let scope = config.data.scope.clone();
+        refuse_if_damaged(&store, &scope, path).await?;
         let journal = Journal::open(store.clone(), scope.clone()).await?;
+        let journal = journal.paced(clocks());
         let vault = Vault::new(path, &config.plugins.secrets);
         let services = Arc::new(StoreServices(store.clone(), vault));
         let sandbox = Sandbox::start(services, Handle::current(), Arc::new(now))
@@ -113,7 +117,7 @@ impl Node {
         let control = Arc::new(NodeControl::new(
             Arc::clone(&host),
             store.clone(),
-            scope,
+            journal.clone(),
             Arc::clone(&tokens),
             Arc::clone(&counters),
             Arc::clone(&polls),
@@ -285,6 +289,24 @@ impl Running {
 /// There is one process, and everything is for it to do.
 fn always() -> watch::Receiver<bool> {
     watch::channel(true).1
+}
+
+/// Nothing is built on a journal whose end is not what was written: what came
+/// in next could be taken for what was dealt with already.
+async fn refuse_if_damaged(store: &Store, scope: &ScopeName, folder: &Path) -> Result<()> {
+    let check = store.journal_check(scope, Extent::End).await?;
+    let Some(first) = check.damage.first() else {
+        return Ok(());
+    };
+    let more = match check.damage.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    bail!(
+        "the journal in {} is damaged: {first}{more}; {}",
+        folder.display(),
+        Trouble::Damaged.remedy()
+    )
 }
 
 /// The id of this installation, which is made at the first start.

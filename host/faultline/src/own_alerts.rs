@@ -25,8 +25,8 @@ use faultline_store::{AlertFilter, HostEnvelope, Journal, StageName, Store, Stor
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::faults::Faults;
 use crate::plugin_host::PluginHost;
-use crate::stages::Faults;
 
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl OwnAlerts {
         let supervisors = self.store.supervision_list(scope).await?;
         let statuses = self.host.statuses(&supervisors, now);
         let mut troubles = plugins(&statuses, &supervisors, &self.policy, now);
-        troubles.extend(stages(&self.faults.lasting(), now));
+        troubles.extend(stages(&self.faults.lasting(now), now));
         let filter = AlertFilter {
             firing: Some(true),
             origin: Some(HostEnvelope::SOURCE.to_owned()),

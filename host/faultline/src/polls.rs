@@ -17,7 +17,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::now;
-use crate::stages::{Bell, Faults, Patience};
+use crate::faults::{Faults, Part};
+use crate::stages::{Bell, Patience};
 
 /// Polls that wait for an answer at one time: each takes a thread.
 const POLLS_AT_ONCE_MAX: usize = 8;
@@ -170,7 +171,7 @@ impl Shared {
         let task = Task {
             shared: self.clone(),
             scheduled: scheduled.clone(),
-            patience: Patience::new("poll", self.faults.clone()),
+            patience: Patience::new(Part::Poll, self.faults.clone()),
             stop: stopped,
             asked,
             is_held_back: false,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use faultline_domain::id::ScopeName;
-use faultline_store::{Retention, Store};
+use faultline_store::{Journal, Retention, Store};
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::faults::{Faults, Part};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -17,8 +17,9 @@ const FIRST: Duration = Duration::from_secs(60);
 /// Sweeps until it is to stop.
 pub(crate) async fn sweep_hourly(
     store: Store,
-    scope: ScopeName,
+    journal: Journal,
     retention: Retention,
+    faults: Faults,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut wait = FIRST;
@@ -28,17 +29,26 @@ pub(crate) async fn sweep_hourly(
             () = tokio::time::sleep(wait) => {}
         }
         wait = EVERY;
+        // The journal's time: a clock that is far ahead by mistake must not be
+        // the end of everything that is kept.
+        let time = journal.time(now());
         let swept = tokio::select! {
             // What is not removed yet is removed after the next start.
             _ = stop.wait_for(|stop| *stop) => return,
-            swept = store.sweep(&scope, &retention, now()) => swept,
+            swept = store.sweep(journal.scope(), &retention, time) => swept,
         };
         match swept {
-            Ok(swept) => tracing::info!(?swept, "removed what is older than it need be kept"),
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "could not remove what is older than it need be kept; tries again in an hour"
-            ),
+            Ok(swept) => {
+                faults.clear(Part::Retention);
+                tracing::info!(?swept, "removed what is older than it need be kept");
+            }
+            Err(error) => {
+                faults.set(Part::Retention, &error, now());
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "could not remove what is older than it need be kept; tries again in an hour"
+                );
+            }
         }
     }
 }

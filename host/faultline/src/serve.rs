@@ -8,12 +8,15 @@ use anyhow::{Context, Result, bail};
 use faultline_api::Router;
 use faultline_api::views::{NewToken, Page, Token, TokenPurpose};
 use faultline_domain::access::{Principal, Role};
+use faultline_domain::envelope::{Arrival, Position};
 use faultline_intake::access::Access;
+use faultline_intake::append::{Append, AppendError};
 use faultline_intake::connections::{self, ConnectionLimits};
 use faultline_intake::formats;
 use faultline_intake::kept_headers::KeptHeaders;
 use faultline_intake::listener::Listener;
 use faultline_intake::receive::{Intake, Parts};
+use faultline_store::Journal;
 use http::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,6 +27,7 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::clock::now;
 use crate::config::Config;
+use crate::faults::{Faults, Part};
 use crate::folder::{Folder, RunNote, Taken};
 use crate::node::{Node, Running};
 use crate::output;
@@ -53,6 +57,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         Taken::Ours(folder) => folder,
         Taken::Theirs(process) => bail!(taken_by(&config, process)),
     };
+    survive_file_limits()?;
     let node = Node::open(config, folder).await?;
     let mut server = Server::start(node).await?;
     let broken = tokio::select! {
@@ -115,8 +120,9 @@ impl Server {
         ));
         let sweeping = tokio::spawn(retention::sweep_hourly(
             node.store.clone(),
-            node.journal.scope().clone(),
+            node.journal.clone(),
             node.config.retention.retention(),
+            node.faults.clone(),
             stopped,
         ));
         let address = RunNote {
@@ -182,7 +188,32 @@ pub(crate) fn start_intake(node: &Node) -> Result<(Arc<Intake>, JoinHandle<()>)>
         metrics: node.intake_metrics.clone(),
         clock: Arc::new(now),
     };
-    Ok(Intake::start(parts, node.journal.clone()))
+    let journal = ToldJournal {
+        journal: node.journal.clone(),
+        faults: node.faults.clone(),
+    };
+    Ok(Intake::start(parts, journal))
+}
+
+/// The journal, and who is told whether it takes envelopes.
+struct ToldJournal {
+    journal: Journal,
+    faults: Faults,
+}
+
+impl Append for ToldJournal {
+    async fn append(&self, arrivals: Vec<Arrival>) -> Result<Position, AppendError> {
+        match self.journal.append(arrivals).await {
+            Ok(first) => {
+                self.faults.clear(Part::Journal);
+                Ok(first)
+            }
+            Err(error) => {
+                self.faults.set(Part::Journal, &error, now());
+                Err(AppendError(Box::new(error)))
+            }
+        }
+    }
 }
 
 /// What to say when a folder is somebody else's.
@@ -209,6 +240,15 @@ pub(crate) async fn finish(task: impl Future<Output = Result<(), tokio::task::Jo
     if let Err(error) = task.await {
         tracing::error!("a task ended in a mistake of ours: {error}");
     }
+}
+
+/// A write beyond a limit on the size of files fails, as one to a full disk
+/// does, and does not end the process.
+fn survive_file_limits() -> Result<()> {
+    // Whoever listens is told instead; nobody need.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
+        .map(drop)
+        .context("asking not to be ended by limits on files")
 }
 
 /// Until somebody presses Ctrl-C, or the service manager says so.

@@ -5,16 +5,15 @@
 //! store. A stage that fails looks again a little later; it begins where it last
 //! committed.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use faultline_domain::time::Timestamp;
 use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, Plugins, Progress, Timekeeper};
 use faultline_store::{JournalHead, StoreError};
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::faults::{Faults, Part};
 use crate::plugin_host::Edition;
 
 /// How long a stage waits before it looks again without having been told.
@@ -24,62 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Why stages do not go on, by their names.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<BTreeMap<&'static str, Fault>>>);
-
-/// Why a stage does not go on, and since when.
-#[derive(Debug, Clone)]
-struct Fault {
-    why: String,
-    since: Timestamp,
-}
-
-/// A fault that lasts for so long is worth an alert.
-const LASTING: Duration = Duration::from_secs(60);
-
-impl Faults {
-    /// Why this stage does not go on; none if it does.
-    pub(crate) fn of(&self, stage: &str) -> Option<String> {
-        self.faults().get(stage).map(|fault| fault.why.clone())
-    }
-
-    /// The first stage that does not go on, and why.
-    pub(crate) fn first(&self) -> Option<(&'static str, String)> {
-        let faults = self.faults();
-        faults
-            .iter()
-            .next()
-            .map(|(stage, fault)| (*stage, fault.why.clone()))
-    }
-
-    /// The stages that have not gone on for a while, why, and since when.
-    pub(crate) fn lasting(&self) -> Vec<(&'static str, String, Timestamp)> {
-        let now = now();
-        let faults = self.faults();
-        let lasting = faults
-            .iter()
-            .filter(|(_, fault)| now.since(fault.since) >= LASTING);
-        lasting
-            .map(|(stage, fault)| (*stage, fault.why.clone(), fault.since))
-            .collect()
-    }
-
-    fn set(&self, stage: &'static str, why: String) {
-        let mut faults = self.faults();
-        let since = faults.get(stage).map_or_else(now, |fault| fault.since);
-        faults.insert(stage, Fault { why, since });
-    }
-
-    fn clear(&self, stage: &str) {
-        self.faults().remove(stage);
-    }
-
-    fn faults(&self) -> MutexGuard<'_, BTreeMap<&'static str, Fault>> {
-        // Entries are put in whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// The least that the timekeeper waits.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// What a stage waits for beside its own news, and whom it tells.
 pub(crate) struct Bell {
@@ -111,15 +56,15 @@ impl Bell {
 
 /// Waits longer after each failure in a row.
 pub(crate) struct Patience {
-    stage: &'static str,
+    part: Part,
     faults: Faults,
     next: Duration,
 }
 
 impl Patience {
-    pub(crate) const fn new(stage: &'static str, faults: Faults) -> Self {
+    pub(crate) const fn new(part: Part, faults: Faults) -> Self {
         Self {
-            stage,
+            part,
             faults,
             next: RETRY_FIRST,
         }
@@ -127,22 +72,20 @@ impl Patience {
 
     pub(crate) fn succeeded(&mut self) {
         if self.next > RETRY_FIRST {
-            self.faults.clear(self.stage);
+            self.faults.clear(self.part);
             self.next = RETRY_FIRST;
         }
     }
 
     pub(crate) async fn failed(&mut self, error: &StoreError, stop: &mut watch::Receiver<bool>) {
-        let stage = self.stage;
+        let part = self.part;
         tracing::error!(
-            stage,
+            stage = part.as_str(),
             error = error as &dyn std::error::Error,
-            "{stage} failed and tries again in {:?}",
+            "{part} failed and tries again in {:?}",
             self.next
         );
-        // With its causes: `the database does not answer` says too little.
-        let why: Vec<String> = anyhow::Chain::new(error).map(ToString::to_string).collect();
-        self.faults.set(stage, why.join(": "));
+        self.faults.set(part, error, now());
         tokio::select! {
             () = tokio::time::sleep(self.next) => {}
             _ = stop.wait_for(|stop| *stop) => {}
@@ -159,7 +102,7 @@ pub(crate) async fn observe(
     mut bell: Bell,
     observed: impl Fn() + Send,
 ) {
-    let mut patience = Patience::new("observe", bell.faults.clone());
+    let mut patience = Patience::new(Part::Observe, bell.faults.clone());
     while !bell.is_stopped() {
         if let Some((number, plugins)) = bell.changed_plugins() {
             if let Err(error) = stage.replace_plugins(plugins).await {
@@ -213,7 +156,7 @@ pub(crate) async fn correlate(
     mut bell: Bell,
     correlated: impl Fn() + Send,
 ) {
-    let mut patience = Patience::new("correlate", bell.faults.clone());
+    let mut patience = Patience::new(Part::Correlate, bell.faults.clone());
     while !bell.is_stopped() {
         if let Some((number, plugins)) = bell.changed_plugins() {
             stage.replace_plugins(plugins);
@@ -256,14 +199,20 @@ pub(crate) async fn keep_time(
     mut stop: watch::Receiver<bool>,
     faults: Faults,
 ) {
-    let mut patience = Patience::new("timekeeper", faults);
+    let mut patience = Patience::new(Part::Journal, faults.clone());
     while !*stop.borrow() {
         head.mark_unchanged();
-        let wait = timekeeper.due().since(now());
+        // Where the clock was set back, the journal's time goes slower than
+        // ours: what is left of the wait is waited for again.
+        let wait = timekeeper.wait(now()).max(WAIT_MIN);
         tokio::select! {
             () = tokio::time::sleep(wait) => {
                 match timekeeper.note(now()).await {
-                    Ok(()) => patience.succeeded(),
+                    Ok(()) => {
+                        patience.succeeded();
+                        // It may have been intake that had said so.
+                        faults.clear(Part::Journal);
+                    }
                     Err(error) => patience.failed(&error, &mut stop).await,
                 }
             }
@@ -284,22 +233,22 @@ mod tests {
     #[tokio::test]
     async fn a_stage_that_fails_says_why_until_it_goes_on() {
         let faults = Faults::default();
-        let mut patience = Patience::new("observe", faults.clone());
+        let mut patience = Patience::new(Part::Observe, faults.clone());
         patience.succeeded();
         assert_eq!(faults.first(), None);
         // Told to stop, it does not wait.
         let (_stop, mut stopped) = watch::channel(true);
         patience.failed(&broken(), &mut stopped).await;
-        assert_eq!(faults.of("observe"), Some(broken().to_string()));
-        assert_eq!(faults.of("correlate"), None);
-        assert_eq!(faults.first(), Some(("observe", broken().to_string())));
+        assert_eq!(faults.of(Part::Observe), Some(broken().to_string()));
+        assert_eq!(faults.of(Part::Correlate), None);
+        assert_eq!(faults.first(), Some((Part::Observe, broken().to_string())));
         patience.succeeded();
         assert_eq!(faults.first(), None);
     }
 
     #[tokio::test]
     async fn waits_grow_up_to_a_limit_and_begin_anew() {
-        let mut patience = Patience::new("observe", Faults::default());
+        let mut patience = Patience::new(Part::Observe, Faults::default());
         let (_stop, mut stopped) = watch::channel(true);
         let mut waits = Vec::new();
         for _ in 0..9 {

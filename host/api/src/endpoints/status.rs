@@ -6,9 +6,10 @@ use faultline_domain::envelope::Position;
 
 use super::{Answered, App};
 use crate::access::Caller;
+use crate::control::Condition;
 use crate::extract::NoQuery;
 use crate::overview::Overview;
-use crate::views::{CallerView, HistoryDigest, Status, Time};
+use crate::views::{CallerView, ConditionView, HistoryDigest, Status, Time};
 
 /// How the installation fares as a whole.
 #[utoipa::path(
@@ -18,6 +19,7 @@ use crate::views::{CallerView, HistoryDigest, Status, Time};
 pub(crate) async fn status_fetch(State(shared): App, _: NoQuery) -> Answered<Status> {
     let overview = Overview::take(&shared).await?;
     let ready = shared.control.ready().await;
+    let conditions = shared.control.conditions().await;
     let head = overview.head;
     Ok(Json(Status {
         version: shared.version.clone(),
@@ -26,6 +28,7 @@ pub(crate) async fn status_fetch(State(shared): App, _: NoQuery) -> Answered<Sta
         now: shared.now().into(),
         ready: ready.is_ok(),
         unready_reason: ready.err(),
+        conditions: conditions.into_iter().map(ConditionView::from).collect(),
         journal_position: head.position.0,
         journal_received: (head.position > Position::START).then_some(Time(head.received)),
         stages: overview.stages,
@@ -61,4 +64,16 @@ pub(crate) async fn history_digest_fetch(
     Ok(Json(HistoryDigest {
         digest: digest.to_string(),
     }))
+}
+
+impl From<Condition> for ConditionView {
+    fn from(condition: Condition) -> Self {
+        Self {
+            part: condition.part,
+            condition: condition.condition,
+            what: condition.what,
+            remedy: condition.remedy,
+            since: condition.since.into(),
+        }
+    }
 }

@@ -62,7 +62,9 @@ pub use problem::{FieldProblem, Place, ProblemDetails};
 pub use refusal::Refusal;
 pub use series::{Reading, Sample, Samples, Series};
 pub use source::Source;
-pub use status::{AlertCounts, CallerView, HistoryDigest, PhaseCounts, Stage, Status};
+pub use status::{
+    AlertCounts, CallerView, ConditionView, HistoryDigest, PhaseCounts, Stage, Status,
+};
 pub use time::Time;
 pub use token::{NewToken, Token, TokenCreate, TokenPurpose};
 pub use topology::Edge;

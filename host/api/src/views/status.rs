@@ -22,6 +22,9 @@ pub struct Status {
     pub ready: bool,
     /// What does not; none if everything does.
     pub unready_reason: Option<String>,
+    /// What is not as it should be at the moment, and what to do about it. Not
+    /// all of it keeps the server from being ready.
+    pub conditions: Vec<ConditionView>,
     /// The last envelope of the journal; 0 if there is none.
     pub journal_position: u64,
     /// When it arrived; none if there is none.
@@ -32,6 +35,25 @@ pub struct Status {
     pub alerts: AlertCounts,
     /// Incidents by phase.
     pub incidents: PhaseCounts,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Condition)]
+pub struct ConditionView {
+    /// Which part: `journal`, `observe`, `correlate`, `poll`, `retention`,
+    /// `clock`.
+    #[schema(example = "journal")]
+    pub part: String,
+    /// What is the matter, in a word that `host/OPERATIONS.md` explains.
+    #[schema(example = "disk-full")]
+    pub condition: String,
+    /// What is the matter, in a sentence.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Since when.
+    pub since: Time,
 }
 
 /// How far a stage has come.

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use faultline_api::{Answer, Candidate, Control, InstanceStatus, StageStatus};
+use faultline_api::{Answer, Candidate, Condition, Control, InstanceStatus, StageStatus};
 use faultline_domain::id::InstanceName;
 
 #[derive(Default)]
@@ -27,6 +27,7 @@ pub(crate) struct Told {
     pub(crate) unpolled: Option<String>,
     /// What does not run.
     pub(crate) unready: Option<String>,
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) metrics: String,
 }
 
@@ -78,6 +79,10 @@ impl Control for Machinery {
 
     fn ready(&self) -> Answer<'_, Result<(), String>> {
         self.answer(|told| told.unready.clone().map_or(Ok(()), Err))
+    }
+
+    fn conditions(&self) -> Answer<'_, Vec<Condition>> {
+        self.answer(|told| told.conditions.clone())
     }
 
     fn metrics(&self) -> Answer<'_, String> {

@@ -213,8 +213,21 @@ async fn status(client: &Client, is_own: bool, findings: &mut Findings) -> Resul
     if is_own {
         return Ok(());
     }
+    for condition in &status.conditions {
+        findings.bad(
+            format!(
+                "{} since {}: {}",
+                condition.condition,
+                time(condition.since),
+                condition.what
+            ),
+            &condition.remedy,
+        );
+    }
     match &status.unready_reason {
         None => findings.good("everything runs that should"),
+        // What keeps it is told above, with its remedy.
+        Some(_) if !status.conditions.is_empty() => {}
         Some(reason) => findings.bad(
             format!("not everything runs: {reason}"),
             "the server's log says more",

@@ -1,18 +1,23 @@
 //! `faultline journal`
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::envelope::{Arrival, Position};
 use faultline_pipeline::{CorrelateStage, ObserveStage};
-use faultline_store::Store;
+use faultline_store::{Extent, Journal, JournalCheck, Range, Salvaged, Store, Trouble, salvage};
 use serde_json::json;
 
 use super::Global;
+use super::reach::local_person;
 use super::recording::{Reader, Writer};
+use crate::clock::now;
 use crate::folder::{Folder, Taken};
 use crate::node::Node;
 use crate::output;
@@ -32,6 +37,23 @@ pub(crate) enum JournalCommand {
     /// Put a recording into an empty journal, with its own times, and work
     /// through it
     Import(FileArgs),
+    /// Look whether every envelope is there and is what was written
+    ///
+    /// Reads all of the journal, and changes nothing. A server may run meanwhile.
+    Check,
+    /// Save what can be read of a damaged journal into a new data folder
+    ///
+    /// The damaged folder stays as it is. Envelopes keep their positions; the
+    /// tables, with their tokens, plugins, grants, incidents and the audit log,
+    /// are taken along if they are whole.
+    Repair(RepairArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The new data folder, which must not be there yet
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -41,14 +63,151 @@ pub(crate) struct FileArgs {
     file: PathBuf,
 }
 
-pub(crate) async fn run(global: &Global, command: &JournalCommand) -> Result<()> {
+pub(crate) async fn run(global: &Global, command: &JournalCommand) -> Result<ExitCode> {
     if global.server.is_some() {
-        bail!("a journal is exported and imported where its data folder is: leave out `--server`");
+        bail!("a journal is worked with where its data folder is: leave out `--server`");
     }
     match command {
-        JournalCommand::Export(args) => export(global, args).await,
-        JournalCommand::Import(args) => import(global, args).await,
+        JournalCommand::Export(args) => export(global, args).await?,
+        JournalCommand::Import(args) => import(global, args).await?,
+        JournalCommand::Check => return check(global).await,
+        JournalCommand::Repair(args) => repair(global, args).await?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails, as a program does that has looked for something bad, if it is there.
+async fn check(global: &Global) -> Result<ExitCode> {
+    let config = global.load()?;
+    let folder = &config.data.folder;
+    if !Store::is_in(folder) {
+        bail!("there is no journal in {}", folder.display());
+    }
+    let opened = Store::open(folder).await;
+    let store = opened.with_context(|| format!("opening the databases in {}", folder.display()))?;
+    let checked = store.journal_check(&config.data.scope, Extent::All).await;
+    store.close().await;
+    let checked = checked?;
+    if global.json {
+        output::json(&json!({
+            "well": checked.is_good(),
+            "head": checked.head.0,
+            "good": checked.good,
+            "damage": checked.damage.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "known_losses": checked.known_losses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        output::print(&told(&checked))?;
+    }
+    Ok(if checked.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn told(check: &JournalCheck) -> String {
+    let mut text = format!(
+        "{} envelopes are what was written; the journal ends at {}.\n",
+        check.good, check.head
+    );
+    for range in &check.known_losses {
+        let _ = writeln!(
+            text,
+            "note  envelope {range} was lost before, and is known to be"
+        );
+    }
+    for damage in &check.damage {
+        let _ = writeln!(text, "BAD   {damage}");
+    }
+    if !check.is_good() {
+        let _ = writeln!(text, "{}", Trouble::Damaged.remedy());
+    }
+    text
+}
+
+async fn repair(global: &Global, args: &RepairArgs) -> Result<()> {
+    let config = global.load()?;
+    let from = config.data.folder.clone();
+    if !Store::is_in(&from) {
+        bail!("there is no journal in {}", from.display());
+    }
+    if args.to.exists() {
+        bail!(
+            "{} is there already: what is saved goes into a new folder",
+            args.to.display()
+        );
+    }
+    // Held until the end: nobody else is to write to either.
+    let _from = match Folder::take(&from)? {
+        Taken::Ours(folder) => folder,
+        Taken::Theirs(process) => bail!("{}: end it first", taken_by(&config, process)),
+    };
+    let Taken::Ours(to) = Folder::take(&args.to)? else {
+        bail!("somebody else works with {}", args.to.display());
+    };
+    let scope = &config.data.scope;
+    let person = local_person();
+    let entry = |salvaged: &Salvaged| Entry {
+        at: now(),
+        actor: person,
+        action: "journal.repair".to_owned(),
+        subject: from.display().to_string(),
+        stage: Stage::Event,
+        detail: facts(salvaged).to_string(),
+    };
+    let saved = salvage(&from, to.path(), scope, entry).await;
+    let saved = saved.with_context(|| format!("saving what can be read in {}", from.display()))?;
+    if global.json {
+        return output::json(&facts(&saved));
+    }
+    output::print(&saved_text(&saved, &args.to))
+}
+
+fn facts(salvaged: &Salvaged) -> serde_json::Value {
+    json!({
+        "envelopes": salvaged.envelopes,
+        "lost": salvaged.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "lost_count": salvaged.lost.iter().map(Range::count).sum::<u64>(),
+        "head": salvaged.head.0,
+        "state_lost": salvaged.state_lost,
+        "polls_lost": salvaged.polls_lost,
+    })
+}
+
+fn saved_text(salvaged: &Salvaged, to: &Path) -> String {
+    let mut text = format!(
+        "{} envelopes were saved into {}; the journal ends at {}.\n",
+        salvaged.envelopes,
+        to.display(),
+        salvaged.head
+    );
+    for range in &salvaged.lost {
+        let _ = writeln!(text, "lost  envelope {range}");
+    }
+    if salvaged.lost.is_empty() {
+        text.push_str("No envelope is lost.\n");
+    }
+    match &salvaged.state_lost {
+        None => text.push_str("The tables are whole and were taken along.\n"),
+        Some(why) => {
+            let _ = writeln!(
+                text,
+                "lost  the tables, which are not whole: {why}\n      \
+                 Alerts and incidents are derived from the journal again; tokens, installed \
+                 plugins, their settings and grants, and the audit log have to be made anew."
+            );
+        }
+    }
+    if let Some(why) = &salvaged.polls_lost {
+        let _ = writeln!(text, "lost  where pollers were, who begin anew: {why}");
+    }
+    let _ = writeln!(
+        text,
+        "`faultline serve --data-dir {}` goes on from there.",
+        to.display()
+    );
+    text
 }
 
 /// Reading does not disturb a server that works with the folder.
@@ -176,6 +335,8 @@ async fn take_in(
     correlate: &mut CorrelateStage,
     count: &mut u64,
 ) -> Result<()> {
+    // A recording has times of its own, whatever the clock says.
+    let journal = Journal::open(node.store.clone(), node.journal.scope().clone()).await?;
     let mut shown = Instant::now();
     loop {
         let batch = next_batch(reader)?;
@@ -183,7 +344,7 @@ async fn take_in(
             break;
         }
         let appended = batch.len() as u64;
-        let first = node.journal.append(batch).await;
+        let first = journal.append(batch).await;
         first.context("writing the journal")?;
         *count += appended;
         observe.drain().await?;

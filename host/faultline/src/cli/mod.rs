@@ -178,7 +178,7 @@ impl Command {
             Command::Audit(command) => return audit::run(global, &command).await,
             Command::Token(command) => token::run(global, &command).await?,
             Command::Doctor => return doctor::run(global).await,
-            Command::Journal(command) => journal::run(global, &command).await?,
+            Command::Journal(command) => return journal::run(global, &command).await,
             Command::History(command) => history::run(global, &command).await?,
             Command::Serve
             | Command::Config(_)

@@ -136,7 +136,7 @@ impl Reached {
 }
 
 /// Who sits at this machine, for the audit log.
-fn local_person() -> String {
+pub(crate) fn local_person() -> String {
     let user = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .ok()

@@ -5,12 +5,14 @@
 //! operator installed; of sources those that send most have their own rows, and
 //! the others share one.
 
+mod conditions;
 mod plugins;
 mod pollers;
 mod snapshot;
 mod sources;
 mod stages;
 
+use faultline_api::Condition;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
@@ -27,6 +29,7 @@ pub(crate) fn text(
     sources: &SourceRows,
     plugins: &[PluginRow],
     polls: &Polls,
+    conditions: &[Condition],
 ) -> String {
     let mut registry = Registry::default();
     intake.register(&mut registry);
@@ -34,6 +37,7 @@ pub(crate) fn text(
     sources::register(&mut registry, sources);
     plugins::register(&mut registry, plugins);
     pollers::register(&mut registry, polls);
+    conditions::register(&mut registry, conditions);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode_registry(&mut text, &registry);

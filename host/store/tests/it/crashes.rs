@@ -15,8 +15,8 @@ use faultline_domain::proposal::{Because, Blob, Confidence};
 use faultline_domain::severity::Severity;
 use faultline_domain::supervision::{Failed, Supervision, SupervisionPolicy};
 use faultline_store::{
-    Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, Keeper, KvChange, KvCommit,
-    Purpose, Range, Retention, Store, StoreError, TokenRecord,
+    Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, Keeper, KvChange,
+    KvCommit, Purpose, Range, Retention, Store, StoreError, TokenRecord,
 };
 
 use crate::audit::verify;
