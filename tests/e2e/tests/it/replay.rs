@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::alerts::{firing, webhook};
-use crate::support::commands::Commands;
+use crate::support::history::History;
 use crate::support::server::{Server, Site};
 use crate::support::telemetry::{call, gauge, logs, now_micros};
 use crate::support::wait::eventually;
@@ -146,24 +146,6 @@ fn settle(server: &Server) {
         let is_so = stages.as_array().expect("a list").iter().all(has_come);
         is_so.then_some(()).ok_or_else(|| stages.to_string())
     });
-}
-
-/// What a data folder says has happened.
-#[derive(Debug, PartialEq)]
-struct History {
-    digest: Value,
-    alerts: Value,
-    incidents: Value,
-}
-
-impl History {
-    fn of(commands: &Commands) -> Self {
-        Self {
-            digest: commands.json(&["history", "digest"])["digest"].clone(),
-            alerts: commands.json(&["alert", "list", "--limit", "1000"]),
-            incidents: commands.json(&["incident", "list", "--limit", "1000"]),
-        }
-    }
 }
 
 /// Plays the journal of a site back in new folders, and compares.

@@ -67,9 +67,13 @@ impl Site {
         Commands::new(&self.config(), &self.data())
     }
 
-    /// Starts a server and waits until it is ready.
-    pub(crate) fn serve(&self) -> Server {
-        let note = self.data().join("run.json");
+    /// Another one with the same configuration, that is new.
+    pub(crate) fn alike(&self) -> Self {
+        Self::with_config(&fs::read_to_string(self.config()).expect("the configuration"))
+    }
+
+    /// How a server is started.
+    pub(crate) fn serve_command(&self) -> Command {
         let mut command = bare_command();
         command
             .arg("serve")
@@ -77,8 +81,28 @@ impl Site {
             .arg(self.config())
             .arg("--data-dir")
             .arg(self.data());
-        let log = self.scratch("server.log");
-        let mut process = Process::start("faultline", &mut command, &log);
+        command
+    }
+
+    /// Starts a server and does not wait for it.
+    pub(crate) fn start(&self) -> Process {
+        self.start_with(&mut self.serve_command())
+    }
+
+    /// Starts a server in a way of one's own and does not wait for it.
+    pub(crate) fn start_with(&self, command: &mut Command) -> Process {
+        Process::start("faultline", command, &self.scratch("server.log"))
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&mut self.serve_command())
+    }
+
+    /// Starts a server in a way of one's own and waits until it is ready.
+    pub(crate) fn serve_with(&self, command: &mut Command) -> Server {
+        let note = self.data().join("run.json");
+        let mut process = self.start_with(command);
         // Read each time: one that was killed has left its note behind.
         let (note, api) = eventually("the server is ready", || {
             process.assert_alive();
@@ -143,6 +167,11 @@ impl Server {
         let status = self.process.terminate();
         assert!(status.success(), "{status}:\n{}", self.process.log_end());
         assert!(!site.data().join("run.json").exists(), "says that it runs");
+    }
+
+    /// The number of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Ends it in the midst of whatever it does.
