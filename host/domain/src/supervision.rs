@@ -451,8 +451,8 @@ pub fn draw(instance: &InstanceName, digest: Digest, now: Timestamp, attempt: u3
     hash.update(now.as_micros().to_be_bytes());
     hash.update(attempt.to_be_bytes());
     let bytes: [u8; 32] = hash.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = bytes;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let first = bytes.into_iter().take(8);
+    first.fold(0, |number, byte| (number << 8) | u64::from(byte))
 }
 
 /// The supervisors of one stage, by instance.
