@@ -233,7 +233,20 @@ fn build(profile: Profile) -> Result<PathBuf> {
     bundles::build_all()?;
     let (arguments, folder): (&[&str], _) = match profile {
         Profile::Dev => (&[], "debug"),
-        Profile::Release => (&["--release"], "release"),
+        // Together with the bench of calls: by itself it would have other
+        // features of what both depend on, and nearly all would be built twice.
+        Profile::Release => (
+            &[
+                "--release",
+                "--package",
+                "faultline-sandbox",
+                "--bin",
+                "faultline",
+                "--bench",
+                "boundary",
+            ],
+            "release",
+        ),
     };
     say(format_args!(
         "building the host ({folder}; minutes the first time, seconds after that)"

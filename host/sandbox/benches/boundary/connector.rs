@@ -2,7 +2,6 @@
 //! decodes a single small payload, and what a payload costs among others.
 
 use std::error::Error;
-use std::time::Instant;
 
 use faultline_domain::decode::Decoder as _;
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
@@ -11,7 +10,7 @@ use faultline_domain::time::Timestamp;
 use faultline_sandbox::Loaded;
 
 use crate::surroundings::Surroundings;
-use crate::{Goal, report, rounds};
+use crate::{Goal, Stopwatch, report, rounds};
 
 /// Turns of each number of envelopes.
 const ROUNDS: usize = 60;
@@ -52,7 +51,7 @@ pub(crate) fn run(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
         };
         let envelope = envelope(name, content_type, body)?;
         let turn = |envelopes: &[&Envelope], calls: u32| -> Result<f64, Box<dyn Error>> {
-            let began = Instant::now();
+            let began = Stopwatch::start();
             for _ in 0..calls {
                 for answer in connector.decode(envelopes)? {
                     answer.map_err(|fault| format!("{name}: {fault}"))?;

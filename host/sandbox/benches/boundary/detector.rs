@@ -2,7 +2,6 @@
 //! program.
 
 use std::error::Error;
-use std::time::Instant;
 
 use faultline_domain::entity::Entity;
 use faultline_domain::labels::Labels;
@@ -14,7 +13,7 @@ use faultline_sandbox::Loaded;
 use faultline_sdk::{Detector as _, Findings};
 
 use crate::surroundings::Surroundings;
-use crate::{Goal, median, report, report_growth, rounds};
+use crate::{Goal, Stopwatch, median, report, report_growth, rounds};
 
 /// A batch may have no more series than this; each has one sample in a batch,
 /// as when Prometheus sends.
@@ -148,7 +147,7 @@ impl Sides {
     }
 
     fn wasm(&mut self, batches: &[Samples]) -> Result<Turn, Box<dyn Error>> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut findings = 0;
         for batch in batches {
             findings += self.wasm.samples(batch)?.len();
@@ -166,7 +165,7 @@ impl Sides {
                 value: batch.value.clone(),
             })
             .collect();
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut found = 0;
         for batch in &batches_of_sdk {
             let mut findings = Findings::new();
@@ -179,7 +178,7 @@ impl Sides {
 
 impl Turn {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    fn of(began: Instant, batches: &[Samples], findings: usize) -> Self {
+    fn of(began: Stopwatch, batches: &[Samples], findings: usize) -> Self {
         let nanos = began.elapsed().as_nanos() as f64;
         let samples: usize = batches.iter().map(Samples::len).sum();
         Self {

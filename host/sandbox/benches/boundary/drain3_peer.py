@@ -13,8 +13,8 @@ from drain3.template_miner_config import TemplateMinerConfig
 miner = TemplateMiner(config=TemplateMinerConfig())
 for count in sys.stdin:
     lines = [sys.stdin.readline().rstrip("\n") for _ in range(int(count))]
-    began = time.perf_counter()
+    began = time.thread_time()
     for line in lines:
         miner.add_log_message(line)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     print(took, len(miner.drain.clusters), flush=True)

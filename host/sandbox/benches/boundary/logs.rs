@@ -4,7 +4,6 @@ use std::error::Error;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use faultline_domain::entity::Entity;
 use faultline_domain::labels::Labels;
@@ -15,7 +14,7 @@ use faultline_sandbox::Loaded;
 
 use crate::lines::{Line, Lines, SERVICES};
 use crate::surroundings::Surroundings;
-use crate::{Goal, median, report, report_growth, rounds};
+use crate::{Goal, Stopwatch, median, report, report_growth, rounds};
 
 /// Names a Python that has drain3; without it there is nothing to compare with.
 const DRAIN3: &str = "FAULTLINE_BENCH_DRAIN3";
@@ -134,7 +133,7 @@ impl Watch {
             }
             batches.push(batch);
         }
-        let began = Instant::now();
+        let began = Stopwatch::start();
         for batch in &batches {
             self.detector.logs(batch)?;
         }

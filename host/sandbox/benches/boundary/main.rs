@@ -2,7 +2,8 @@
 //! long a fresh guest takes, and what idle ones take.
 //!
 //! Sides that are compared take turns, in rounds of some milliseconds, so that
-//! whatever else the machine does slows down both. Each figure is printed as a
+//! whatever else the machine does slows down both, and what is measured is the
+//! time that the thread was on a processor. Each figure is printed as a
 //! line of JSON with one number a round, each curve with one a size; `cargo
 //! xtask bench` sums them up. The guests are those of `cargo xtask plugins`.
 
@@ -14,7 +15,9 @@ mod logs;
 mod surroundings;
 
 use std::error::Error;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 /// Set if it is to be quick.
@@ -28,6 +31,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     logs::run(&surroundings)?;
     connector::run(&surroundings)?;
     Ok(())
+}
+
+/// Measures how long this thread is on a processor.
+#[derive(Clone, Copy)]
+struct Stopwatch(Duration);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(thread_time())
+    }
+
+    fn elapsed(self) -> Duration {
+        thread_time().saturating_sub(self.0)
+    }
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// What a figure should be.
