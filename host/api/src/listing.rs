@@ -65,8 +65,11 @@ impl TryFrom<String> for AfterNumber {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+            .ok()
+            // Positions are columns of signed numbers.
+            .filter(|number| i64::try_from(*number).is_ok())
             .map(Self)
-            .map_err(|_| "must be a number: take it from `next`, or leave it out".to_owned())
+            .ok_or_else(|| "must be a number: take it from `next`, or leave it out".to_owned())
     }
 }
 
@@ -99,7 +102,7 @@ pub(crate) fn page_by_key<T>(
             .ok_or_else(|| {
                 let given: String = after.chars().take(80).collect();
                 let detail = format!("`{given}` is not in this listing any more: begin without it");
-                Problem::malformed(Place::Query, "after", detail)
+                Problem::invalid_at(Place::Query, "after", detail)
             })?,
     };
     let more = rows.len() > start + most;

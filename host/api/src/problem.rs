@@ -152,8 +152,13 @@ impl Problem {
 
     /// One field of the body that can be read, but not meant so.
     pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
+        Self::invalid_at(Place::Body, field, detail)
+    }
+
+    /// One place of the request that can be read, but not meant so.
+    pub(crate) fn invalid_at(place: Place, field: &str, detail: impl Into<String>) -> Self {
         Self::invalid_fields(vec![FieldProblem {
-            place: Place::Body,
+            place,
             field: field.to_owned(),
             detail: detail.into(),
         }])

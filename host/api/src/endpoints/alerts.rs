@@ -31,7 +31,7 @@ pub(crate) struct AlertListQuery {
     #[param(example = "prometheus")]
     origin: Option<String>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
@@ -65,7 +65,8 @@ pub(crate) async fn alert_list(
 /// An alert as it stands.
 #[utoipa::path(
     get, path = "/alerts/{id}", tag = "alerts",
-    params(("id" = String, Path, description = "The id, or the first digits of it.")),
+    params(("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(alr_)?[0-9a-fA-F]{4,32}$")),
     responses((status = 200, description = "The alert.", body = Alert))
 )]
 pub(crate) async fn alert_fetch(

@@ -146,18 +146,18 @@ async fn begin(shared: &Shared, query: &AuditVerifyQuery) -> Result<(u64, Digest
     let (base, base_hash) = shared.store.audit_base().await?;
     match (query.after, query.hash) {
         (None, None) => Ok((base, base_hash)),
-        (Some(after), Some(_)) if after < base => Err(Problem::malformed(
+        (Some(after), Some(_)) if after < base => Err(Problem::invalid_at(
             Place::Query,
             "after",
             format!("rows up to {base} were removed by retention: begin there, or leave it out"),
         )),
         (Some(after), Some(hash)) => Ok((after, hash)),
-        (None, Some(_)) => Err(Problem::malformed(
+        (None, Some(_)) => Err(Problem::invalid_at(
             Place::Query,
             "after",
             "`hash` is the hash of a row: say of which",
         )),
-        (Some(_), None) => Err(Problem::malformed(
+        (Some(_), None) => Err(Problem::invalid_at(
             Place::Query,
             "hash",
             "must be given with `after`: the hash of that row, as it was kept",

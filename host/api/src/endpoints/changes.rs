@@ -20,7 +20,7 @@ pub(crate) struct ChangeListQuery {
     #[param(value_type = Option<String>, example = "service/checkout")]
     entity: Option<Entity>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
@@ -48,7 +48,8 @@ pub(crate) async fn change_list(
 /// A change as last reported.
 #[utoipa::path(
     get, path = "/changes/{id}", tag = "changes",
-    params(("id" = String, Path, description = "`chg_` and 32 hexadecimal digits.")),
+    params(("id" = String, Path, description = "`chg_` and 32 hexadecimal digits.",
+        pattern = "^chg_[0-9a-f]{32}$")),
     responses((status = 200, description = "The change.", body = Change))
 )]
 pub(crate) async fn change_fetch(

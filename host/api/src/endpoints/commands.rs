@@ -46,7 +46,8 @@ pub(crate) struct CommandQuery {
 #[utoipa::path(
     post, path = "/incidents/{id}/acknowledge", tag = "incidents",
     params(
-        ("id" = String, Path, description = "The id, or the first digits of it."),
+        ("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(inc_)?[0-9a-fA-F]{4,32}$"),
         CommandQuery,
     ),
     responses(
@@ -71,7 +72,8 @@ pub(crate) async fn incident_acknowledge(
 #[utoipa::path(
     post, path = "/incidents/{id}/resolve", tag = "incidents",
     params(
-        ("id" = String, Path, description = "The id, or the first digits of it."),
+        ("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(inc_)?[0-9a-fA-F]{4,32}$"),
         CommandQuery,
     ),
     responses(

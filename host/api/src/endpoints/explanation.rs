@@ -44,7 +44,8 @@ const SOURCES_LOOKED_UP_MAX: usize = 50;
 /// the incidents that it belongs to.
 #[utoipa::path(
     get, path = "/alerts/{id}/explanation", tag = "alerts",
-    params(("id" = String, Path, description = "The id, or the first digits of it.")),
+    params(("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(alr_)?[0-9a-fA-F]{4,32}$")),
     responses((status = 200, description = "What happened to it.", body = Explanation))
 )]
 pub(crate) async fn alert_explain(

@@ -52,7 +52,7 @@ pub(crate) struct IncidentListQuery {
     #[param(value_type = Option<String>, example = "service/checkout")]
     entity: Option<Entity>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
@@ -91,7 +91,8 @@ pub(crate) async fn incident_list(
 /// All that is known about an incident, on one page.
 #[utoipa::path(
     get, path = "/incidents/{id}", tag = "incidents",
-    params(("id" = String, Path, description = "The id, or the first digits of it.")),
+    params(("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(inc_)?[0-9a-fA-F]{4,32}$")),
     responses((status = 200, description = "The incident.", body = Incident))
 )]
 pub(crate) async fn incident_fetch(
@@ -147,7 +148,8 @@ pub(crate) struct MemberListQuery {
 #[utoipa::path(
     get, path = "/incidents/{id}/members", tag = "incidents",
     params(
-        ("id" = String, Path, description = "The id, or the first digits of it."),
+        ("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(inc_)?[0-9a-fA-F]{4,32}$"),
         MemberListQuery,
     ),
     responses((status = 200, description = "Some of them.", body = Page<Member>))
@@ -198,7 +200,8 @@ pub(crate) struct IncidentEventListQuery {
 #[utoipa::path(
     get, path = "/incidents/{id}/events", tag = "incidents",
     params(
-        ("id" = String, Path, description = "The id, or the first digits of it."),
+        ("id" = String, Path, description = "The id, or the first digits of it.",
+            pattern = "^(inc_)?[0-9a-fA-F]{4,32}$"),
         IncidentEventListQuery,
     ),
     responses((status = 200, description = "Some of it.", body = Page<IncidentEvent>))

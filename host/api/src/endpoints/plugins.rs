@@ -83,7 +83,8 @@ pub(crate) async fn plugin_list(
     params((
         "plugin" = String, Path,
         description = "`namespace/name` for the latest version, `namespace/name@version`, a \
-                       digest, or the first digits of one. The slash is sent as `%2F`."
+                       digest, or the first digits of one. The slash is sent as `%2F`.",
+        pattern = "^([^/]+/.+|(sha256:)?[0-9a-fA-F]{4,64})$"
     )),
     responses((status = 200, description = "The bundle.", body = Plugin))
 )]

@@ -39,7 +39,7 @@ pub(crate) struct SeriesListQuery {
     #[param(max_length = 200, example = "duration")]
     name: Option<String>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]

@@ -62,6 +62,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "instance_create",
             "instance_disable",
             "instance_enable",
+            "instance_poll",
             "instance_resume",
             "instance_settings_put",
             "instance_upgrade",

@@ -35,6 +35,7 @@ fn with_body() -> Vec<Operation> {
             "instance_create",
             "instance_config_put",
             "grant_put",
+            "instance_poll",
             "instance_settings_put",
             "instance_upgrade",
             "plugin_install",
@@ -173,8 +174,11 @@ async fn every_listing_has_pages_and_limits() {
             let path = format!("{}?after={after}", operation.path);
             let answer = bench.get(Role::Admin, &path).await;
             // Some cursors are a number and any text.
-            if answer.status != 200 {
-                answer.problem_at("malformed", "query", "after");
+            match answer.status.as_u16() {
+                200 => {}
+                // Of short lists cursors are the names of rows.
+                422 => drop(answer.problem_at("invalid", "query", "after")),
+                _ => drop(answer.problem_at("malformed", "query", "after")),
             }
         }
         let twice = format!("{}?limit=1&limit=2", operation.path);
