@@ -200,7 +200,7 @@ fn print(context: &mut Context<'_>, to: u32, bytes: &[u8]) {
 fn refuse(context: &mut Context<'_>, call: &Call<'_>) -> wasmtime::Result<Val> {
     let state = context.data_mut();
     let name = format!("{}.{}", call.interface, call.function);
-    state.instance.stats.deny();
+    state.instance.stats.deny("wasi");
     if state.wasi.first_refusal(&name) {
         let subject = format!("instance:{}", state.instance.spec.name);
         let detail = json!({"denied": "WASI has nothing to offer here", "function": name});
