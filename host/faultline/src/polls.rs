@@ -201,7 +201,8 @@ impl Task {
         while !self.is_stopped() {
             if !*mine.borrow_and_update() {
                 tokio::select! {
-                    _ = mine.changed() => {}
+                    // Nobody is left to say that it is ours: then it stays as it is.
+                    Ok(()) = mine.changed() => {}
                     _ = self.stop.changed() => {}
                     Some(request) = self.asked.recv() => {
                         let why = "another process asks it";
@@ -239,7 +240,7 @@ impl Task {
             let request = tokio::select! {
                 () = tokio::time::sleep(wait) => None,
                 Some(request) = self.asked.recv() => Some(request),
-                _ = mine.changed() => continue,
+                Ok(()) = mine.changed() => continue,
                 _ = self.stop.changed() => continue,
             };
             if request.is_none() && stage.due() > now() {
@@ -339,7 +340,8 @@ impl Task {
         }
     }
 
+    /// Told to stop, or left behind by whoever could.
     fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
+        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
