@@ -41,7 +41,9 @@ impl Decoder for WasmConnector {
                 self.answers(guest, &given)
             })
     }
+}
 
+impl WasmConnector {
     fn answers(
         &self,
         guest: &mut Guest<decode::Guest>,

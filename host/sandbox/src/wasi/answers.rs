@@ -202,12 +202,8 @@ fn refuse(context: &mut Context<'_>, call: &Call<'_>) -> wasmtime::Result<Val> {
     let name = format!("{}.{}", call.interface, call.function);
     state.instance.stats.deny("wasi");
     if state.wasi.first_refusal(&name) {
-        let subject = format!("instance:{}", state.instance.spec.name);
         let detail = json!({"denied": "WASI has nothing to offer here", "function": name});
-        if let Err(error) = state
-            .instance
-            .audit("wasi", &subject, Stage::Event, &detail)
-        {
+        if let Err(error) = state.instance.audit("wasi", Stage::Event, &detail) {
             tracing::error!("a denial cannot be recorded: {error}");
         }
     }

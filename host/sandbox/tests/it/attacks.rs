@@ -146,7 +146,7 @@ impl Scene {
         let told = |fault: Fault| json!({"code": fault.code, "message": fault.message});
         if attack.while_decoding {
             let envelope = envelope(&errands);
-            let decoded = connector.decode(&[&envelope]).remove(0);
+            let decoded = connector.decode(&[&envelope]).expect("answers").remove(0);
             return decoded.err().map(told).into_iter().collect();
         }
         match poller.poll(Some(errands.as_bytes()), 1) {
