@@ -61,7 +61,14 @@ impl Installation {
     /// # Errors
     /// If something does not build, or another task uses the folder.
     pub(crate) fn make(profile: Profile, folder: &Path, config: &str) -> Result<Self> {
-        let program = build(profile)?;
+        Self::of(build(profile)?, folder, config)
+    }
+
+    /// The same with a program that is built already.
+    ///
+    /// # Errors
+    /// If another task uses the folder.
+    pub(crate) fn of(program: PathBuf, folder: &Path, config: &str) -> Result<Self> {
         let lock = lock(folder)?;
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's tasks. Each says what it does before it does
 //! it, installs what it needs, and works again when it is run twice.
 
+mod api;
 mod bench;
 mod bundles;
 mod demo;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all that must hold before a change is taken in.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::installation::READY;
 use crate::progress::{say, target, workspace};
-use crate::{bundles, dependencies, install};
+use crate::{api, bundles, dependencies, install};
 
 /// The packages of Debian that tests run against, or that bring what they run
 /// against.
@@ -43,12 +43,19 @@ pub(crate) enum Step {
     Clippy,
     /// The tests pass
     Tests,
+    /// The API is what its description says: only if it is named with `--only`
+    Api,
 }
 
 impl Step {
     fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether it is left out unless it is named.
+    fn is_asked_for(self) -> bool {
+        self == Step::Api
     }
 
     /// Does it. What is left to say at the end, if anything, is given back.
@@ -65,6 +72,7 @@ impl Step {
                 None,
             ),
             Step::Tests => tests(),
+            Step::Api => api(),
         }
         .map(|()| None)
     }
@@ -76,13 +84,16 @@ impl Step {
 /// At the first step that fails, with the command that repeats it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let all = Step::value_variants();
-    let steps = if args.only.is_empty() {
-        all
+    let steps: Vec<Step> = if args.only.is_empty() {
+        all.iter()
+            .copied()
+            .filter(|step| !step.is_asked_for())
+            .collect()
     } else {
-        &args.only
+        args.only.clone()
     };
     let (mut summary, mut complete) = (String::new(), true);
-    for (number, step) in (1..).zip(steps) {
+    for (number, step) in (1..).zip(&steps) {
         let name = step.name();
         say(format_args!("test {number}/{}: {name}", steps.len()));
         let began = Instant::now();
@@ -116,6 +127,17 @@ fn peers() -> Result<()> {
 /// Builds and runs all tests. Benches are checked by clippy; running them is
 /// `cargo xtask bench`, which wants optimised code.
 fn tests() -> Result<()> {
+    let binary = build()?;
+    cargo(&["test", "--workspace", "--locked"], Some(&binary))
+}
+
+/// Holds a server against the description of its API.
+fn api() -> Result<()> {
+    api::check(build()?)
+}
+
+/// Builds what is tested, and gives the path of the binary.
+fn build() -> Result<PathBuf> {
     // The binary that is tested from outside is built together with the tests:
     // by itself it would have other features of what it depends on, and nearly
     // all would be built twice.
@@ -123,8 +145,7 @@ fn tests() -> Result<()> {
         &["build", "--workspace", "--bins", "--tests", "--locked"],
         None,
     )?;
-    let binary = target().join("debug/faultline");
-    cargo(&["test", "--workspace", "--locked"], Some(&binary))
+    Ok(target().join("debug/faultline"))
 }
 
 /// Runs a Cargo whose output is shown as it comes, telling it which binary is
