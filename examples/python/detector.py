@@ -153,7 +153,9 @@ class Detect(exports.Detect):
     def load(self, saved):
         global state
         try:
-            read = json.loads(saved)
+            # Not the bytes themselves: for some it would import another codec, which
+            # cannot be done any more.
+            read = json.loads(saved.decode("utf-8"))
             if read["state"] != STATE:
                 raise refused("the state is another detector's")
             series = {int(id): Usual(**usual) for id, usual in read["series"].items()}
