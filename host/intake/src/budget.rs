@@ -13,7 +13,7 @@ pub(crate) struct Budget {
 }
 
 /// There is no room for so many bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     /// For nobody.
     All,

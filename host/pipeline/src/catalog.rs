@@ -69,7 +69,7 @@ impl Catalog {
         if let Some(id) = self.series.find_shared(def) {
             return Some(id);
         }
-        let id = self.add(Arc::clone(def), position, series_max)?;
+        let id = self.add(def, position, series_max)?;
         self.look_for_mean(id, position, series_max);
         Some(id)
     }
@@ -125,14 +125,14 @@ impl Catalog {
         )
     }
 
-    fn add(&mut self, def: Arc<SeriesDef>, position: Position, series_max: usize) -> Option<u32> {
+    fn add(&mut self, def: &Arc<SeriesDef>, position: Position, series_max: usize) -> Option<u32> {
         if self.series.len() >= series_max {
             return None;
         }
-        let id = self.series.add(Arc::clone(&def))?;
+        let id = self.series.add(Arc::clone(def))?;
         self.new_series.push(SeriesRecord {
             id,
-            def: SeriesDef::clone(&def),
+            def: SeriesDef::clone(def),
             first: position,
         });
         Some(id)
@@ -141,7 +141,7 @@ impl Catalog {
     fn look_for_mean(&mut self, id: u32, position: Position, series_max: usize) {
         if let Some((sum, count)) = self.summands(id)
             && let Some(def) = self.mean_def(sum)
-            && let Some(series) = self.add(Arc::new(def), position, series_max)
+            && let Some(series) = self.add(&Arc::new(def), position, series_max)
         {
             self.pair(Mean { sum, count, series });
         }

@@ -1,6 +1,5 @@
 //! Detectors at work: shards that live as long as the stage does.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use faultline_domain::finding::{Finding, Subject};

@@ -177,7 +177,7 @@ impl ObserveStage {
             .await;
             (observer, commit) = (returned, due);
             if let Err(failures) = saved {
-                self.note_unsaved(failures, last);
+                self.note_unsaved(failures, last.as_ref());
                 return Ok(Progress::More);
             }
         }
@@ -247,7 +247,7 @@ impl ObserveStage {
                 self.store.observe_commit(&self.scope, &commit).await?;
                 self.observer = Some(observer);
             }
-            Err(failures) => self.note_unsaved(failures, Some(Place::from(reached))),
+            Err(failures) => self.note_unsaved(failures, Some(&Place::from(reached))),
         }
         Ok(())
     }
@@ -461,12 +461,12 @@ impl ObserveStage {
     }
 
     /// Detectors failed to save: nothing that they were shown is to blame.
-    fn note_unsaved(&mut self, failures: Vec<ShardFailure>, place: Option<Place>) {
+    fn note_unsaved(&mut self, failures: Vec<ShardFailure>, place: Option<&Place>) {
         for failed in failures {
             self.say_failed(&failed);
-            if let Some(place) = place.clone() {
+            if let Some(place) = place {
                 let message = format!("while saving its state: {}", failed.failure);
-                self.record(&failed, place, LetterKind::Failure, message);
+                self.record(&failed, place.clone(), LetterKind::Failure, message);
             }
         }
     }

@@ -205,6 +205,7 @@ mod tests {
                 entities: Vec::new(),
                 labels: Labels::default(),
                 origin: "test".to_owned(),
+                source: None,
             },
         }
     }

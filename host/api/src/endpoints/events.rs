@@ -174,7 +174,7 @@ impl Feed {
     ) -> Self {
         let now = Instant::now();
         let limits = shared.limits;
-        let (taken, kept) = watch::channel(());
+        let (asked, kept) = watch::channel(());
         let place = Arc::new(Mutex::new(Some(Open::new(&shared.metrics.streams, place))));
         let watched = Arc::downgrade(&place);
         tokio::spawn(watch_over(watched, kept, limits.stream_stall_max));
@@ -186,7 +186,7 @@ impl Feed {
             token,
             next_heartbeat: now + limits.stream_heartbeat,
             end: now + limits.stream_time_max,
-            taken,
+            taken: asked,
             _place: place,
             shared,
         }
