@@ -90,7 +90,7 @@ impl StepTimes {
     /// bound and longer than the one before; the last has no bound.
     pub fn histogram(&self) -> (f64, Vec<(f64, u64)>) {
         let micros = self.micros.load(Ordering::Relaxed);
-        let bounds = STEP_BUCKETS.into_iter().chain([f64::MAX]);
+        let bounds = STEP_BUCKETS.into_iter().chain([f64::INFINITY]);
         let counts = self
             .buckets
             .iter()

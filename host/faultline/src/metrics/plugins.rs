@@ -144,7 +144,7 @@ fn calls(registry: &mut Registry, plugins: &[PluginRow]) {
             kind,
             function,
         };
-        let bounds = WALL_BUCKETS.into_iter().chain([f64::MAX]);
+        let bounds = WALL_BUCKETS.into_iter().chain([f64::INFINITY]);
         let histogram = Histogram {
             sum: calls.wall.as_secs_f64(),
             buckets: bounds.zip(calls.by_wall).collect(),
