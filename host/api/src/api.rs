@@ -42,15 +42,17 @@ pub struct Parts {
     pub randomness: Randomness,
     /// The running machinery.
     pub control: Arc<dyn Control>,
-    /// Notified whenever a stage of this process has committed something. What
-    /// is seen of it is only that: those who wait look for themselves, and look
-    /// now and then anyway, for what other processes commit. When the sender is
+    /// Notified whenever a stage has committed something, here or in another
+    /// process. What is seen of it is only that: those who wait look for
+    /// themselves. When the sender is
     /// gone, the process is about to stop, and streams of events end.
     pub committed: watch::Receiver<()>,
     /// The version of this build.
     pub version: String,
     /// The id of this installation.
     pub install: String,
+    /// What this process is called among those that share the database.
+    pub node: String,
 }
 
 /// The API: parts, limits, and a router made of them.
@@ -125,6 +127,7 @@ impl Api {
             committed,
             version,
             install,
+            node,
         } = self.parts;
         let shared = Arc::new(Shared {
             store,
@@ -135,6 +138,7 @@ impl Api {
             committed,
             version,
             install,
+            node,
             limits: self.limits,
             limits_ceiling: self.limits_ceiling,
             edge_lifetime: self.edge_lifetime,

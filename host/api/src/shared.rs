@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use faultline_domain::id::ScopeName;
 use faultline_domain::plugin::Limits;
 use faultline_domain::time::Timestamp;
-use faultline_store::{Journal, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use faultline_store::{Journal, Store, Turn};
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Operations;
 use crate::api::{Clock, Randomness};
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) committed: watch::Receiver<()>,
     pub(crate) version: String,
     pub(crate) install: String,
+    pub(crate) node: String,
     pub(crate) limits: ApiLimits,
     /// The most that an instance may use of each.
     pub(crate) limits_ceiling: Limits,
@@ -39,15 +40,24 @@ pub(crate) struct Shared {
     /// The description of the API, as it is sent.
     pub(crate) document: Bytes,
     pub(crate) rooms: Rooms,
-    /// Held while plugins, instances or grants are changed: a change is decided
-    /// by what is there, which must not change meanwhile. Whoever waits for it
-    /// is counted among the requests that are being answered.
+    /// Held while plugins, instances or grants are changed; see
+    /// [`Shared::turn`].
     pub(crate) plugins: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
     pub(crate) fn scope(&self) -> &ScopeName {
         self.journal.scope()
+    }
+
+    /// A turn to change plugins, instances or grants: a change is decided by what
+    /// is there, which must not change meanwhile, neither here nor by another
+    /// process. Whoever waits for it is counted among the requests that are being
+    /// answered.
+    pub(crate) async fn turn(&self) -> Result<(MutexGuard<'_, ()>, Turn), Problem> {
+        // Here first, so that a process waits for others with one connection.
+        let here = self.plugins.lock().await;
+        Ok((here, self.store.turn().await?))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -25,6 +25,9 @@ pub enum BadEntity {
     /// A kind with a slash would read as another kind.
     #[error("the kind of an entity cannot contain `/`; got `{0}`")]
     SlashInKind(String),
+    /// Not every database can hold a NUL.
+    #[error("the parts of an entity cannot contain a NUL")]
+    Nul,
     /// One half of it is too long to be a name.
     #[error("the parts of an entity have at most {ENTITY_PART_BYTES_MAX} bytes; got {0}")]
     TooLong(usize),
@@ -34,7 +37,8 @@ impl Entity {
     /// Joins a kind and a name. White space around them is dropped.
     ///
     /// # Errors
-    /// If either is empty or too long, or the kind contains a slash.
+    /// If either is empty or too long, or the kind contains a slash, or there is
+    /// a NUL in it.
     pub fn new(kind: &str, name: &str) -> Result<Self, BadEntity> {
         let (kind, name) = (kind.trim(), name.trim());
         if kind.is_empty() || name.is_empty() {
@@ -42,6 +46,9 @@ impl Entity {
         }
         if kind.contains('/') {
             return Err(BadEntity::SlashInKind(clip(kind)));
+        }
+        if kind.contains('\0') || name.contains('\0') {
+            return Err(BadEntity::Nul);
         }
         let longest = kind.len().max(name.len());
         if longest > ENTITY_PART_BYTES_MAX {
@@ -116,6 +123,7 @@ mod tests {
             assert!(text.parse::<Entity>().is_err(), "{text}");
         }
         assert!(Entity::new("a/b", "c").is_err());
+        assert_eq!(Entity::new("host", "a\0b"), Err(BadEntity::Nul));
         assert!(Entity::new("host", &"x".repeat(257)).is_err());
     }
 }

@@ -10,7 +10,7 @@
 //! [`decode`], [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
 //! what it adds up to ([`situation`], [`proposal`], [`incident`],
 //! [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
-//! [`access`], [`audit`]).
+//! [`access`], [`audit`], [`lease`]).
 //!
 //! Types that are part of a stored event derive `serde`: their serialised form
 //! is the history, and therefore a promise.
@@ -31,6 +31,7 @@ pub mod id;
 pub mod incident;
 pub mod incidents;
 pub mod labels;
+pub mod lease;
 pub mod network;
 pub mod plugin;
 pub mod poll;

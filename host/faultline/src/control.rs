@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{self, now};
 use crate::faults::{Faults, Part};
+use crate::leases::Leases;
 use crate::metrics::{self, SourceRows, StageRows};
 use crate::plugin_host::PluginHost;
 use crate::polls::PollRequest;
@@ -39,6 +40,7 @@ pub(crate) struct NodeControl {
     faults: Faults,
     /// Where to ask for a poll; nowhere before pollers are at work.
     polls: OnceLock<mpsc::Sender<PollRequest>>,
+    leases: Arc<Leases>,
     /// Whether plugins run in this process at all.
     started: AtomicBool,
     /// The edition of the plugins that each stage works with.
@@ -59,6 +61,7 @@ impl NodeControl {
         board: Arc<PollBoard>,
         intake_metrics: IntakeMetrics,
         faults: Faults,
+        leases: Arc<Leases>,
     ) -> Self {
         Self {
             host,
@@ -70,6 +73,7 @@ impl NodeControl {
             intake_metrics,
             faults,
             polls: OnceLock::new(),
+            leases,
             started: AtomicBool::new(false),
             stages: Mutex::default(),
         }
@@ -92,6 +96,11 @@ impl NodeControl {
     /// From now on plugins run.
     pub(crate) fn started(&self) {
         self.started.store(true, Ordering::Release);
+    }
+
+    /// The edition of the plugins in the store that this process last read.
+    pub(crate) fn plugins_edition(&self) -> u64 {
+        self.host.edition()
     }
 
     fn is_started(&self) -> bool {
@@ -306,6 +315,7 @@ impl Control for NodeControl {
                 &plugins,
                 &polls,
                 &conditions,
+                &self.leases.counts(),
             )
         })
     }

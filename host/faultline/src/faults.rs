@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Poll,
     /// What removes what is old.
     Retention,
+    /// Who does what only one process may do at a time.
+    Leases,
 }
 
 impl Part {
@@ -34,6 +36,7 @@ impl Part {
             Part::Correlate => "correlate",
             Part::Poll => "poll",
             Part::Retention => "retention",
+            Part::Leases => "leases",
         }
     }
 }

@@ -25,6 +25,9 @@ const NOTE: &str = "run.json";
 /// The key of local commands.
 const KEY: &str = "cli.token";
 
+/// What tells this folder's process from others that share a database.
+const NODE: &str = "node.id";
+
 /// How long to wait for somebody who works with the folder and does not serve:
 /// a command, or a server that starts or ends. And how often to look.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -139,6 +142,22 @@ impl Folder {
         let path = self.path.join(KEY);
         let text = read_if_there(&path).with_context(|| format!("reading {}", path.display()))?;
         Ok(text.map(|text| text.trim().to_owned()))
+    }
+
+    /// What tells this folder's process from others that share a database: made
+    /// by `make` when it is first asked for, and kept.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub(crate) fn node(&self, make: impl FnOnce() -> Result<String>) -> Result<String> {
+        let path = self.path.join(NODE);
+        let text = read_if_there(&path).with_context(|| format!("reading {}", path.display()))?;
+        if let Some(text) = text {
+            return Ok(text.trim().to_owned());
+        }
+        let made = make()?;
+        self.write(NODE, made.as_bytes())?;
+        Ok(made)
     }
 
     /// Keeps the key of local commands.

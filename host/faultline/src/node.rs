@@ -1,27 +1,27 @@
-//! One Faultline over one data folder: everything made and connected, in one
-//! place.
+//! One Faultline over one data folder, or over its part of a database that
+//! several share: everything made and connected, in one place.
 //!
 //! A node can be asked things as soon as it is open. Plugins run and stages
 //! work once [`Node::start`] was called; nothing listens on a socket but in
 //! [`crate::serve`].
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use faultline_api::{Api, Parts, Router};
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{Digest, ScopeName};
+use faultline_domain::lease::{Holder, LeaseName};
 use faultline_intake::access::TokenTable;
 use faultline_intake::backlog::Backlog;
 use faultline_intake::hooks::HookTable;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, PollBoard, Timekeeper};
 use faultline_sandbox::Sandbox;
-use faultline_store::{Extent, Journal, StageName, Store, Trouble};
+use faultline_store::{Editions, Extent, Journal, Location, StageName, Store, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::bundled::bundled;
 use crate::clock::{clocks, now};
@@ -30,13 +30,19 @@ use crate::control::NodeControl;
 use crate::faults::Faults;
 use crate::first_party;
 use crate::folder::Folder;
+use crate::leases::Leases;
+use crate::others::Others;
 use crate::own_alerts::OwnAlerts;
 use crate::plugin_host::PluginHost;
 use crate::polls::{self, Polling};
 use crate::randomness;
+use crate::serve::finish;
 use crate::services::StoreServices;
 use crate::stages::{self, Bell};
 use crate::vault::Vault;
+
+/// Where Linux says what the machine is called.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The setting that names this installation.
 const INSTALL: &str = "install.id";
@@ -55,6 +61,11 @@ pub(crate) struct Node {
     pub(crate) intake_metrics: IntakeMetrics,
     pub(crate) install: String,
     polls: Arc<PollBoard>,
+    pub(crate) leases: Arc<Leases>,
+    /// What this process is called among those that share the database.
+    name: String,
+    /// What operators had changed when this process began to read it.
+    editions: Editions,
     control: Arc<NodeControl>,
     pub(crate) faults: Faults,
     /// Told whenever a stage has committed something.
@@ -65,6 +76,8 @@ pub(crate) struct Node {
 pub(crate) struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// The leases, which are let go of when all else has ended.
+    leases: (watch::Sender<bool>, JoinHandle<()>),
 }
 
 impl Node {
@@ -74,15 +87,15 @@ impl Node {
     /// # Errors
     /// If anything of it cannot be had.
     pub(crate) async fn open(config: Config, folder: Folder) -> Result<Self> {
-        let path = folder.path();
-        let store = Store::open(path)
+        let location = config.data.location();
+        let store = Store::open(&location)
             .await
-            .with_context(|| format!("opening the databases in {}", path.display()))?;
+            .with_context(|| opening(&location))?;
         let scope = config.data.scope.clone();
-        refuse_if_damaged(&store, &scope, path).await?;
+        refuse_if_damaged(&store, &scope, &location).await?;
         let journal = Journal::open(store.clone(), scope.clone()).await?;
         let journal = journal.paced(clocks());
-        let vault = Vault::new(path, &config.plugins.secrets);
+        let vault = Vault::new(folder.path(), &config.plugins.secrets);
         let services = Arc::new(StoreServices(store.clone(), vault));
         let sandbox = Sandbox::start(services, Handle::current(), Arc::new(now))
             .context("starting the sandbox of plugins")?
@@ -96,6 +109,7 @@ impl Node {
             config.intake.resolve_timeout,
             Arc::clone(&hooks),
         ));
+        let editions = store.edition_fetch().await?;
         if config.plugins.bundled {
             let bundles = bundled()?;
             if bundles.is_empty() {
@@ -104,6 +118,7 @@ impl Node {
                      (`cargo xtask plugins`), then the binary"
                 );
             }
+            let _turn = store.turn().await?;
             first_party::install(&store, bundles).await?;
         }
         let head = store.journal_head(&scope).await?;
@@ -114,6 +129,18 @@ impl Node {
         let intake_metrics = IntakeMetrics::default();
         let polls = Arc::<PollBoard>::default();
         let faults = Faults::default();
+        let name = name(&config, &folder)?;
+        let holder = Holder {
+            node: name.clone(),
+            life: drawn()?,
+        };
+        let leases = Arc::new(Leases::new(
+            store.clone(),
+            scope.clone(),
+            holder,
+            config.data.lease,
+            faults.clone(),
+        ));
         let control = Arc::new(NodeControl::new(
             Arc::clone(&host),
             store.clone(),
@@ -123,9 +150,10 @@ impl Node {
             Arc::clone(&polls),
             intake_metrics.clone(),
             faults.clone(),
+            Arc::clone(&leases),
         ));
         Ok(Self {
-            install: install(&store).await?,
+            install: store.setting_propose(INSTALL, &drawn()?).await?,
             backlog: Arc::new(Backlog::new(head.position, observed.position)),
             committed: watch::Sender::default(),
             config,
@@ -138,6 +166,9 @@ impl Node {
             counters,
             intake_metrics,
             polls,
+            leases,
+            name,
+            editions,
             control,
             faults,
         })
@@ -167,6 +198,7 @@ impl Node {
             control: Arc::clone(&self.control) as Arc<_>,
             committed,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.name.clone(),
             install: self.install.clone(),
         })
         .limits_ceiling(self.config.plugins.ceiling())
@@ -188,7 +220,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let observed = watch::Sender::new(());
         let mut tasks = JoinSet::new();
-        let bell = || {
+        let bell = |lease| {
             let plugins = self.host.plugins();
             let works_with = watch::Sender::new(plugins.borrow().number);
             self.control.follow(works_with.subscribe());
@@ -198,9 +230,12 @@ impl Node {
                 works_with,
                 faults: self.faults.clone(),
                 counters: Arc::clone(&self.counters),
+                lease: self.leases.follow(lease),
             }
         };
-        let (poll_bell, observe_bell, correlate_bell) = (bell(), bell(), bell());
+        let observe_bell = bell(LeaseName::Observe);
+        let correlate_bell = bell(LeaseName::Correlate);
+        let poll_bell = bell(LeaseName::Poll);
         let plugins = self.host.plugins().borrow().plugins.clone();
         let observe = ObserveStage::new(
             self.store.clone(),
@@ -218,6 +253,18 @@ impl Node {
             Arc::clone(&self.counters),
         );
         let news = observed.subscribe();
+        if self.store.kind().is_shared() {
+            let others = Others {
+                store: self.store.clone(),
+                journal: self.journal.clone(),
+                backlog: Arc::clone(&self.backlog),
+                control: Arc::clone(&self.control),
+                observed: observed.clone(),
+                committed: self.committed.clone(),
+                editions: self.editions,
+            };
+            tasks.spawn(others.watch(stopped.clone()));
+        }
         let tell = {
             let (backlog, counters) = (Arc::clone(&self.backlog), Arc::clone(&self.counters));
             let committed = self.committed.clone();
@@ -240,7 +287,7 @@ impl Node {
             board: Arc::clone(&self.polls),
             backlog: Arc::clone(&self.backlog),
             limits: self.config.intake.limits(),
-            mine: always(),
+            mine: self.leases.follow_held(LeaseName::Poll),
         };
         tasks.spawn(polls::poll(polling, asked, poll_bell));
         self.control.polls(ask);
@@ -254,9 +301,16 @@ impl Node {
         tasks.spawn(own_alerts.watch(stopped.clone()));
         let timekeeper = Timekeeper::new(self.journal.clone(), round);
         let (head, faults) = (self.journal.head(), self.faults.clone());
-        tasks.spawn(stages::keep_time(timekeeper, head, stopped, faults));
+        let lease = self.leases.follow(LeaseName::Timekeeper);
+        tasks.spawn(stages::keep_time(timekeeper, head, lease, stopped, faults));
+        let (let_go, told) = watch::channel(false);
+        let keeping = tokio::spawn(Arc::clone(&self.leases).keep(told));
         self.control.started();
-        Ok(Running { stop, tasks })
+        Ok(Running {
+            stop,
+            tasks,
+            leases: (let_go, keeping),
+        })
     }
 
     /// Closes the databases. What is open stays usable only until then.
@@ -266,7 +320,8 @@ impl Node {
 }
 
 impl Running {
-    /// Lets the stages finish what they are at and save what they know.
+    /// Lets the stages finish what they are at and save what they know, and then
+    /// lets others have their leases.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
@@ -274,6 +329,9 @@ impl Running {
                 tracing::error!("a stage ended in a mistake of ours: {error}");
             }
         }
+        let (let_go, keeping) = self.leases;
+        let_go.send_replace(true);
+        finish(keeping).await;
     }
 
     /// Waits until a stage ends by itself, which none of them should.
@@ -286,14 +344,19 @@ impl Running {
     }
 }
 
-/// There is one process, and everything is for it to do.
-fn always() -> watch::Receiver<bool> {
-    watch::channel(true).1
+/// What is being tried, for whoever reads that it did not work.
+pub(crate) fn opening(location: &Location) -> String {
+    match location {
+        Location::Folder(folder) => format!("opening the databases in {}", folder.display()),
+        Location::Postgresql { url, .. } => {
+            format!("opening the database {url}; `[data] database` sets it")
+        }
+    }
 }
 
 /// Nothing is built on a journal whose end is not what was written: what came
 /// in next could be taken for what was dealt with already.
-async fn refuse_if_damaged(store: &Store, scope: &ScopeName, folder: &Path) -> Result<()> {
+async fn refuse_if_damaged(store: &Store, scope: &ScopeName, location: &Location) -> Result<()> {
     let check = store.journal_check(scope, Extent::End).await?;
     let Some(first) = check.damage.first() else {
         return Ok(());
@@ -303,22 +366,31 @@ async fn refuse_if_damaged(store: &Store, scope: &ScopeName, folder: &Path) -> R
         more => format!(" (and {more} more)"),
     };
     bail!(
-        "the journal in {} is damaged: {first}{more}; {}",
-        folder.display(),
+        "the journal in {location} is damaged: {first}{more}; {}",
         Trouble::Damaged.remedy()
     )
 }
 
-/// The id of this installation, which is made at the first start.
-async fn install(store: &Store) -> Result<String> {
-    if let Some(id) = store.setting_fetch(INSTALL).await? {
-        return Ok(id);
+/// What this process is called among those that share the database: as it is
+/// configured, or after the machine and the folder.
+fn name(config: &Config, folder: &Folder) -> Result<String> {
+    if !config.data.node.is_empty() {
+        return Ok(config.data.node.clone());
     }
+    let machine = std::fs::read_to_string(HOST_NAME).unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => "node",
+        machine => machine,
+    };
+    let short = |id: String| id.chars().take(4).collect::<String>();
+    Ok(format!("{machine}-{}", short(folder.node(drawn)?)))
+}
+
+/// A word that nobody has had before.
+fn drawn() -> Result<String> {
     let mut bytes = [0; 32];
     randomness::fill(&mut bytes).context("asking the operating system for random bytes")?;
-    let id = Digest::of(&bytes).short();
-    store.setting_put(INSTALL, &id).await?;
-    Ok(id)
+    Ok(Digest::of(&bytes).short())
 }
 
 #[cfg(test)]

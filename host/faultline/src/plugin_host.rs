@@ -2,6 +2,7 @@
 //! into components that are ready to be called.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct PluginHost {
     standard: BTreeMap<Format, Reader>,
     hooks: Arc<HookTable>,
     plugins: watch::Sender<Edition>,
+    /// What operators had changed when the plugins were last read.
+    edition: AtomicU64,
     /// One reload at a time: the later one sees all that the earlier one saw.
     reloading: tokio::sync::Mutex<()>,
     slots: Mutex<BTreeMap<InstanceName, Slot>>,
@@ -132,6 +135,7 @@ impl PluginHost {
             }),
             standard,
             hooks,
+            edition: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::new(()),
             slots: Mutex::new(BTreeMap::new()),
             leaving: Mutex::default(),
@@ -169,6 +173,8 @@ impl PluginHost {
     /// it is. An instance whose bundle cannot be read has failed.
     pub(crate) async fn reload(&self) -> Result<u64> {
         let _turn = self.reloading.lock().await;
+        // Before what it counts: what changes in between is read again.
+        let edition = self.store.edition_fetch().await?.plugins;
         let mut wanted = Vec::new();
         for record in self.store.instance_list().await? {
             let grants = self.store.grant_list(&record.name).await?;
@@ -196,7 +202,13 @@ impl PluginHost {
             let name = made_of.record.name.clone();
             self.slots().insert(name, Slot { made_of, outcome });
         }
+        self.edition.store(edition, Ordering::Release);
         Ok(self.publish())
+    }
+
+    /// The edition of the store that was last read.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
     }
 
     /// Stops what is not wanted any more, and what may less than before. Gives

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use faultline_domain::lease::Fence;
 use faultline_store::{Journal, Retention, Store};
 use tokio::sync::watch;
 
@@ -14,12 +15,13 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// After the start, when there is other work to do first.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// Sweeps until it is to stop.
+/// Sweeps until it is to stop, while this node has the lease.
 pub(crate) async fn sweep_hourly(
     store: Store,
     journal: Journal,
     retention: Retention,
     faults: Faults,
+    lease: watch::Receiver<Option<Fence>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut wait = FIRST;
@@ -27,6 +29,11 @@ pub(crate) async fn sweep_hourly(
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
+        }
+        if lease.borrow().is_none() {
+            // Another node does it, for all of us.
+            wait = FIRST;
+            continue;
         }
         wait = EVERY;
         // The journal's time: a clock that is far ahead by mistake must not be

@@ -9,6 +9,7 @@ use faultline_api::Router;
 use faultline_api::views::{NewToken, Page, Token, TokenPurpose};
 use faultline_domain::access::{Principal, Role};
 use faultline_domain::envelope::{Arrival, Position};
+use faultline_domain::lease::LeaseName;
 use faultline_intake::access::Access;
 use faultline_intake::append::{Append, AppendError};
 use faultline_intake::connections::{self, ConnectionLimits};
@@ -123,6 +124,7 @@ impl Server {
             node.journal.clone(),
             node.config.retention.retention(),
             node.faults.clone(),
+            node.leases.follow(LeaseName::Retention),
             stopped,
         ));
         let address = RunNote {
@@ -275,6 +277,8 @@ impl Tokens {
         };
         let client = &Client::Local { router, principal };
         let known: Page<Token> = client.list("/tokens", usize::MAX).await?;
+        // Only one of several nodes that start at the same time shows some.
+        let turn = node.store.turn().await?;
         let first = if node.store.setting_fetch(FIRST_TOKENS).await?.is_none() {
             let admin = create(client, FIRST_ADMIN, TokenPurpose::Api).await?;
             let sender = create(client, FIRST_SENDER, TokenPurpose::Ingest).await?;
@@ -283,6 +287,7 @@ impl Tokens {
         } else {
             None
         };
+        drop(turn);
         let local = match node.folder.key()? {
             // Whether it is still good: somebody may have revoked it.
             Some(key) if is_good(&key, &known) => key,
@@ -321,7 +326,7 @@ fn banner(address: &RunNote, tokens: &Tokens, node: &Node) -> String {
         env!("CARGO_PKG_VERSION"),
         address.api,
         address.intake,
-        node.folder.path().display()
+        node.config.data.location()
     );
     if let Some((admin, sender)) = &tokens.first {
         let _ = write!(

@@ -4,10 +4,15 @@
 //! Being told means nothing but "look": what there is to do is read from the
 //! store. A stage that fails looks again a little later; it begins where it last
 //! committed.
+//!
+//! A stage works while this node has its lease. When it is lost, whatever the
+//! stage is at is dropped at once, and so is all that it knows; when it is had
+//! again, the stage begins from what is committed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use faultline_domain::lease::Fence;
 use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, Plugins, Progress, Timekeeper};
 use faultline_store::{JournalHead, StoreError};
 use tokio::sync::watch;
@@ -38,9 +43,52 @@ pub(crate) struct Bell {
     pub(crate) faults: Faults,
     /// Where steps that fail are counted.
     pub(crate) counters: Arc<Counters>,
+    /// The fence of the stage's lease, while this node has it.
+    pub(crate) lease: watch::Receiver<Option<Fence>>,
+}
+
+/// What has become of a stage's lease.
+enum Turn {
+    /// It is had as before.
+    Same,
+    /// It was had, anew or at last.
+    Begins(Fence),
+    /// Somebody else has it.
+    Over,
 }
 
 impl Bell {
+    /// What has become of the lease since this was last asked.
+    fn turn(&mut self) -> Turn {
+        if !self.lease.has_changed().unwrap_or(false) && self.lease.borrow().is_some() {
+            return Turn::Same;
+        }
+        let fence = *self.lease.borrow_and_update();
+        fence.map_or(Turn::Over, Turn::Begins)
+    }
+
+    /// Until it is seen that the lease is somebody else's, or a little later.
+    async fn wait_until_seen(&mut self) {
+        tokio::select! {
+            _ = self.lease.changed() => self.lease.mark_changed(),
+            _ = self.stop.changed() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+
+    /// Until there is something else to do than to wait for the lease.
+    async fn wait_for_turn(&mut self) {
+        tokio::select! {
+            changed = self.lease.changed() => match changed {
+                Ok(()) => self.lease.mark_changed(),
+                // Nobody is left who could give it to us.
+                Err(_) => { let _ = self.stop.wait_for(|stop| *stop).await; }
+            },
+            _ = self.plugins.changed() => self.plugins.mark_changed(),
+            _ = self.stop.changed() => {}
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
@@ -112,8 +160,26 @@ pub(crate) async fn observe(
             }
             bell.works_with.send_replace(number);
         }
+        match bell.turn() {
+            Turn::Same => {}
+            Turn::Begins(fence) => stage.hold(fence),
+            Turn::Over => {
+                stage.forget();
+                patience.succeeded();
+                bell.wait_for_turn().await;
+                continue;
+            }
+        }
         head.mark_unchanged();
-        match stage.step().await {
+        let stepped = tokio::select! {
+            stepped = stage.step() => stepped,
+            // Cut off: nothing of it was committed, or all of it.
+            _ = bell.lease.changed() => {
+                bell.lease.mark_changed();
+                continue;
+            }
+        };
+        match stepped {
             Ok(progress) => {
                 patience.succeeded();
                 match progress {
@@ -128,6 +194,12 @@ pub(crate) async fn observe(
                     Progress::Idle => {}
                 }
             }
+            Err(StoreError::Fenced { .. }) => {
+                // We are the last to learn of it.
+                stage.forget();
+                bell.wait_until_seen().await;
+                continue;
+            }
             Err(error) => {
                 bell.counters.observe_steps.failed();
                 patience.failed(&error, &mut bell.stop).await;
@@ -137,9 +209,13 @@ pub(crate) async fn observe(
         tokio::select! {
             _ = head.changed() => {}
             _ = bell.plugins.changed() => bell.plugins.mark_changed(),
+            _ = bell.lease.changed() => bell.lease.mark_changed(),
             _ = bell.stop.changed() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+    }
+    if !matches!(bell.turn(), Turn::Same) {
+        return;
     }
     if let Err(error) = stage.save().await {
         tracing::warn!(
@@ -162,8 +238,25 @@ pub(crate) async fn correlate(
             stage.replace_plugins(plugins);
             bell.works_with.send_replace(number);
         }
+        match bell.turn() {
+            Turn::Same => {}
+            Turn::Begins(fence) => stage.hold(fence),
+            Turn::Over => {
+                stage.forget();
+                patience.succeeded();
+                bell.wait_for_turn().await;
+                continue;
+            }
+        }
         observed.mark_unchanged();
-        match stage.step().await {
+        let stepped = tokio::select! {
+            stepped = stage.step() => stepped,
+            _ = bell.lease.changed() => {
+                bell.lease.mark_changed();
+                continue;
+            }
+        };
+        match stepped {
             Ok(progress) => {
                 patience.succeeded();
                 // A step that has caught up may have done something first.
@@ -177,6 +270,12 @@ pub(crate) async fn correlate(
                     Progress::Idle => {}
                 }
             }
+            Err(StoreError::Fenced { .. }) => {
+                // We are the last to learn of it.
+                stage.forget();
+                bell.wait_until_seen().await;
+                continue;
+            }
             Err(error) => {
                 bell.counters.correlate_steps.failed();
                 patience.failed(&error, &mut bell.stop).await;
@@ -186,21 +285,33 @@ pub(crate) async fn correlate(
         tokio::select! {
             _ = observed.changed() => {}
             _ = bell.plugins.changed() => bell.plugins.mark_changed(),
+            _ = bell.lease.changed() => bell.lease.mark_changed(),
             _ = bell.stop.changed() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }
 
-/// Notes the passage of time until it is to stop.
+/// Notes the passage of time until it is to stop, while this node has the lease.
+/// Not under its fence: a note more than is needed says nothing that is not so,
+/// and the journal can be in another database than the lease.
 pub(crate) async fn keep_time(
     mut timekeeper: Timekeeper,
     mut head: watch::Receiver<JournalHead>,
+    mut lease: watch::Receiver<Option<Fence>>,
     mut stop: watch::Receiver<bool>,
     faults: Faults,
 ) {
     let mut patience = Patience::new(Part::Journal, faults.clone());
     while !*stop.borrow() {
+        if lease.borrow_and_update().is_none() {
+            patience.succeeded();
+            tokio::select! {
+                _ = lease.wait_for(Option::is_some) => {}
+                _ = stop.changed() => {}
+            }
+            continue;
+        }
         head.mark_unchanged();
         // Where the clock was set back, the journal's time goes slower than
         // ours: what is left of the wait is waited for again.
@@ -217,6 +328,7 @@ pub(crate) async fn keep_time(
                 }
             }
             _ = head.changed() => {}
+            _ = lease.changed() => {}
             _ = stop.changed() => {}
         }
     }

@@ -83,6 +83,12 @@ impl Backlog {
         }
     }
 
+    /// The journal ends at this position or after it: others may append, too.
+    pub fn ends_at(&self, head: Position) {
+        let mut account = self.account();
+        account.head = account.head.max(head);
+    }
+
     /// The journal ends at this position now, with this many bytes more.
     pub fn appended(&self, head: Position, bytes: u64) {
         let mut account = self.account();

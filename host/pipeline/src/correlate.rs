@@ -14,6 +14,7 @@ use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, IncidentId, InstanceName, ScopeName, SourceName};
 use faultline_domain::incident::{Author, IncidentEvent};
 use faultline_domain::incidents::{Command, Incidents, Moment};
+use faultline_domain::lease::Fence;
 use faultline_domain::plugin::{CallError, Correlator, Failure};
 use faultline_domain::proposal::{Blob, Verdict};
 use faultline_domain::situation::Situation;
@@ -39,6 +40,8 @@ pub struct CorrelateStage {
     settings: CorrelateSettings,
     plugins: Plugins,
     counters: Arc<Counters>,
+    /// Of the lease that its commits are made under.
+    fence: Fence,
     correlation: Option<Box<Correlation>>,
 }
 
@@ -57,8 +60,22 @@ impl CorrelateStage {
             settings,
             plugins,
             counters,
+            fence: Fence::default(),
             correlation: None,
         }
+    }
+
+    /// Works under this lease from now on, and begins where the stage is then:
+    /// others may have worked on it since.
+    pub fn hold(&mut self, fence: Fence) {
+        self.forget();
+        self.fence = fence;
+    }
+
+    /// Drops all that it has made of what it read. For a stage whose lease is
+    /// somebody else's.
+    pub fn forget(&mut self) {
+        self.correlation = None;
     }
 
     /// Goes on with other plugins.
@@ -108,6 +125,7 @@ impl CorrelateStage {
         correlation.clock = until;
         if commit.is_worth_writing() {
             commit.to.clock = until;
+            commit.fence = self.fence;
             self.store.correlate_commit(&self.scope, &commit).await?;
             self.count(&commit, &correlation);
             self.counters.correlate_steps.committed(began.elapsed());

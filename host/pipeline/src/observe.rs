@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use faultline_domain::envelope::{Envelope, Format, Position};
 use faultline_domain::id::{InstanceName, ScopeName};
+use faultline_domain::lease::Fence;
 use faultline_domain::plugin::Failure;
 use faultline_domain::supervision::{Failed, Supervision, Supervisor};
 use faultline_domain::topology::Topology;
@@ -37,6 +38,8 @@ pub struct ObserveStage {
     settings: ObserveSettings,
     plugins: Plugins,
     counters: Arc<Counters>,
+    /// Of the lease that its commits are made under.
+    fence: Fence,
     observer: Option<Box<Observer>>,
     /// Letters about envelopes that made a detector fail, to be committed with
     /// the next batch.
@@ -95,6 +98,7 @@ impl ObserveStage {
             settings,
             plugins,
             counters,
+            fence: Fence::default(),
             observer: None,
             letters: Vec::new(),
             recorded: Recorded::default(),
@@ -102,6 +106,25 @@ impl ObserveStage {
             suspects: BTreeMap::new(),
             ahead: None,
         }
+    }
+
+    /// Works under this lease from now on, and begins where the stage is then:
+    /// others may have worked on it since.
+    pub fn hold(&mut self, fence: Fence) {
+        self.forget();
+        self.fence = fence;
+    }
+
+    /// Drops all that it has made of what it read. For a stage whose lease is
+    /// somebody else's.
+    pub fn forget(&mut self) {
+        self.observer = None;
+        self.letters.clear();
+        // What is not in a letter that was committed, others show to detectors.
+        self.recorded = Recorded::default();
+        self.suspects.clear();
+        self.ahead = None;
+        self.singly_to = Position::START;
     }
 
     /// Goes on with other plugins, or others configured otherwise. Detectors
@@ -168,6 +191,7 @@ impl ObserveStage {
         let fetched = self.store.alert_fetch(&self.scope, &missing).await?;
         observer.book.insert(fetched);
         let mut commit = observer.conclude(from, watched);
+        commit.fence = self.fence;
         commit.dead_letters.append(&mut self.letters.clone());
         if observer.is_checkpoint_due() {
             let (returned, due, saved) = blocking(move || {
@@ -233,6 +257,7 @@ impl ObserveStage {
         };
         let reached = observer.reached;
         let mut commit = ObserveCommit {
+            fence: self.fence,
             from: reached.position,
             to: reached,
             ..ObserveCommit::default()

@@ -12,7 +12,9 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json, parameter_list, signed, unsigned};
+use crate::rows::{
+    from_json, insert_rows, json, parameter_list, signed, text, unsigned, upsert_rows,
+};
 use crate::stage::TransitionWrite;
 
 /// The most alerts that one statement looks up by id.
@@ -127,7 +129,7 @@ impl Store {
         .bind(after.id)
         .bind(state.unwrap_or(""))
         .bind(filter.severity_min.map_or(0, severity_rank))
-        .bind(filter.origin.as_deref().unwrap_or(""))
+        .bind(text(filter.origin.as_deref().unwrap_or("")))
         .bind(
             filter
                 .entity
@@ -291,7 +293,7 @@ pub(crate) async fn upsert(
     alerts: &[Alert],
     position: Position,
 ) -> Result<(), StoreError> {
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into alert (scope, id, state, severity, title, origin, changed, version, \
          position, body) values",
@@ -300,6 +302,7 @@ pub(crate) async fn upsert(
          severity = excluded.severity, title = excluded.title, changed = excluded.changed, \
          version = excluded.version, position = excluded.position, body = excluded.body",
         alerts,
+        |alert| alert.id,
         |query, alert| {
             let state = match alert.state {
                 State::Firing => "firing",
@@ -310,7 +313,7 @@ pub(crate) async fn upsert(
                 .bind(alert.id.to_string())
                 .bind(state)
                 .bind(severity_rank(alert.severity.grade))
-                .bind(&alert.title)
+                .bind(text(&alert.title))
                 .bind(alert.origin.as_str())
                 .bind(alert.changed.as_i64())
                 .bind(signed(alert.version))

@@ -8,7 +8,7 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
-use crate::rows::{signed, unsigned};
+use crate::rows::{signed, text, unsigned};
 use crate::setting::setting_read;
 
 /// The setting that holds the number and hash of the last row that retention
@@ -53,8 +53,8 @@ impl Store {
              and ($3 = '' or substr(action, 1, cast($4 as integer)) = $3) order by sequence limit $5",
         )
         .bind(signed(filter.after))
-        .bind(filter.actor.as_deref().unwrap_or(""))
-        .bind(filter.action.as_deref().unwrap_or(""))
+        .bind(text(filter.actor.as_deref().unwrap_or("")))
+        .bind(text(filter.action.as_deref().unwrap_or("")))
         .bind(signed(
             filter.action.as_deref().unwrap_or("").chars().count() as u64,
         ))
@@ -82,8 +82,8 @@ impl Store {
         )
         .bind(signed(filter.after))
         .bind(signed(before.unwrap_or(u64::MAX)))
-        .bind(filter.actor.as_deref().unwrap_or(""))
-        .bind(filter.action.as_deref().unwrap_or(""))
+        .bind(text(filter.actor.as_deref().unwrap_or("")))
+        .bind(text(filter.action.as_deref().unwrap_or("")))
         .bind(signed(
             filter.action.as_deref().unwrap_or("").chars().count() as u64,
         ))
@@ -142,12 +142,33 @@ pub(crate) fn parse_base(text: &str) -> Result<(u64, Digest), StoreError> {
     Ok((sequence.parse().map_err(|_| corrupt())?, digest(hash)?))
 }
 
+/// Waits until nobody else is appending, and keeps others from it until the
+/// transaction ends. Appending does so itself; a transaction that changes
+/// something before it appends does so first, so that no two wait for one
+/// another.
+pub(crate) async fn queue(transaction: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
+    sqlx::query("update audit_queue set appended = appended + 1 where id = 1")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Appends a row within a transaction: the row is there if and only if what it
 /// speaks of is.
 pub(crate) async fn append(
     transaction: &mut Transaction<'_, Any>,
-    entry: Entry,
+    mut entry: Entry,
 ) -> Result<u64, StoreError> {
+    queue(transaction).await?;
+    // Before the hash is computed, which is over what is read back.
+    for field in [
+        &mut entry.actor,
+        &mut entry.action,
+        &mut entry.subject,
+        &mut entry.detail,
+    ] {
+        *field = text(field);
+    }
     let last: Option<(i64, String)> =
         sqlx::query_as("select sequence, hash from audit order by sequence desc limit 1")
             .fetch_optional(&mut **transaction)

@@ -10,7 +10,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json, parameter_list};
+use crate::rows::{from_json, insert_rows, json, parameter_list, text, upsert_rows};
 
 /// The most changes or entities that one statement looks for.
 const TERMS_PER_STATEMENT: usize = 256;
@@ -252,8 +252,8 @@ pub(crate) async fn insert(
                 .bind(record.received.as_i64())
                 .bind(record.change.id.to_string())
                 .bind(record.change.at.as_i64())
-                .bind(&record.change.kind)
-                .bind(&record.change.title)
+                .bind(text(&record.change.kind))
+                .bind(text(&record.change.title))
                 .bind(record.source.as_str())
                 .bind(json(&record.change))
         },
@@ -283,7 +283,7 @@ pub(crate) async fn upsert_tickets(
     scope: &ScopeName,
     tickets: &[(SourceName, Position, Timestamp, Ticket)],
 ) -> Result<(), StoreError> {
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into ticket (scope, source, id, position, received, title, status, body) values",
         8,
@@ -291,15 +291,16 @@ pub(crate) async fn upsert_tickets(
          received = excluded.received, title = excluded.title, status = excluded.status, \
          body = excluded.body",
         tickets,
+        |(source, _, _, ticket)| (source, ticket.id.as_str()),
         |query, (source, position, received, ticket)| {
             query
                 .bind(scope.as_str())
                 .bind(source.as_str())
-                .bind(&ticket.id)
+                .bind(text(&ticket.id))
                 .bind(position.as_i64())
                 .bind(received.as_i64())
-                .bind(&ticket.title)
-                .bind(&ticket.status)
+                .bind(text(&ticket.title))
+                .bind(text(&ticket.status))
                 .bind(json(ticket))
         },
     )

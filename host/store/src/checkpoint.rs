@@ -7,7 +7,7 @@ use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::error::StoreError;
-use crate::rows::insert_rows;
+use crate::rows::upsert_rows;
 use crate::stage::StageName;
 
 /// Saved state under a name.
@@ -114,13 +114,14 @@ pub(crate) async fn upsert(
     position: Position,
     checkpoints: &[Checkpoint],
 ) -> Result<(), StoreError> {
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into checkpoint (scope, stage, name, position, data) values",
         5,
         "on conflict (scope, stage, name) do update \
          set position = excluded.position, data = excluded.data",
         checkpoints,
+        |checkpoint| checkpoint.name.as_str(),
         |query, checkpoint| {
             query
                 .bind(scope.as_str())

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Transaction};
 
 use crate::commit::{CommitWatch, Write};
 use crate::error::StoreError;
 use crate::journal_check::chain;
+use crate::location::DatabaseKind;
 use crate::open_file::OpenFile;
 use crate::trouble::Trouble;
 
@@ -22,15 +23,14 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait for a connection of ours to become free.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One writer and a few readers of one database.
+/// Writers and readers of one database.
 #[derive(Clone)]
 pub(crate) struct Database {
     name: String,
-    /// One connection: SQLite has one writer at a time anyway, and waiting
-    /// for a connection is fair where waiting for its lock is not.
-    writer: AnyPool,
+    kind: DatabaseKind,
+    writers: AnyPool,
     readers: AnyPool,
     /// The file that was opened, if it is one.
     file: Option<Arc<OpenFile>>,
@@ -39,6 +39,18 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// One on a server, from connections that are ready for use.
+    pub(crate) const fn on_server(name: String, writers: AnyPool, readers: AnyPool) -> Self {
+        Self {
+            name,
+            kind: DatabaseKind::Postgresql,
+            writers,
+            readers,
+            file: None,
+            watch: None,
+        }
+    }
+
     /// Opens a SQLite file, creating it if it is not there.
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
@@ -80,14 +92,17 @@ impl Database {
         let mut first = AnyConnection::connect(&making).await?;
         first.execute(sqlx::AssertSqlSafe(pragmas.clone())).await?;
         first.close().await?;
-        let writer = pool(1)
+        // One writer: SQLite has one at a time anyway, and waiting for a
+        // connection is fair where waiting for its lock is not.
+        let writers = pool(1)
             .after_release(|connection, _| Box::pin(is_sound(connection)))
             .connect(&url)
             .await?;
         let readers = pool(READERS_MAX).connect_lazy(&url)?;
         Ok(Self {
             name,
-            writer,
+            kind: DatabaseKind::Sqlite,
+            writers,
             readers,
             file: Some(Arc::new(OpenFile::of(path)?)),
             watch: None,
@@ -96,7 +111,7 @@ impl Database {
 
     pub(crate) async fn migrate(&self, migrations: &Migrator) -> Result<(), StoreError> {
         migrations
-            .run(&self.writer)
+            .run(&self.writers)
             .await
             .map_err(|source| StoreError::Migration {
                 database: self.name.clone(),
@@ -109,17 +124,58 @@ impl Database {
         &self.readers
     }
 
+    /// What sort of database it is.
+    pub(crate) const fn kind(&self) -> DatabaseKind {
+        self.kind
+    }
+
+    /// For statements that write and are a transaction by themselves.
+    pub(crate) fn write_once(&self) -> &AnyPool {
+        &self.writers
+    }
+
+    /// A connection that is the caller's alone from now on.
+    pub(crate) async fn separate(&self) -> Result<AnyConnection, StoreError> {
+        Ok(self.writers.acquire().await?.detach())
+    }
+
+    /// A transaction that reads: all of its statements see the same moment.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let begin = match self.kind {
+            DatabaseKind::Sqlite => "begin",
+            DatabaseKind::Postgresql => "begin isolation level repeatable read read only",
+        };
+        Ok(self.readers.begin_with(begin).await?)
+    }
+
     /// A transaction that writes; it is rolled back unless committed.
+    ///
+    /// On PostgreSQL others may write at the same time. Whoever reads what it
+    /// goes on to write therefore first *updates* the row that stands for it,
+    /// and so waits its turn: the head of a journal, the lease and then the
+    /// position of a stage, the head of the audit log, the counter of a plugin's
+    /// state. That is enough at the level `read committed`, where a statement
+    /// that had to wait sees what it waited for. Whoever needs several of them
+    /// takes the audit log's first.
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
-        // Immediate: a transaction that began by reading could not become a
-        // writer once another process has written.
-        let transaction = self.writer.begin_with("begin immediate").await?;
+        let begin = match self.kind {
+            // Immediate: a transaction that began by reading could not become
+            // a writer once another process has written.
+            DatabaseKind::Sqlite => "begin immediate",
+            // Said, since a role or a database can have another default.
+            DatabaseKind::Postgresql => "begin isolation level read committed read write",
+        };
+        let transaction = self.writers.begin_with(begin).await?;
         Write::begun(transaction, self.file.clone(), self.watch.clone())
     }
 
     /// What the database finds wrong with its own structure, a line each, at
     /// most so many; nothing if it is sound.
     pub(crate) async fn structure(&self, most: u8) -> Result<Vec<String>, StoreError> {
+        if self.kind == DatabaseKind::Postgresql {
+            // That is for those who look after the server, and its own tools.
+            return Ok(Vec::new());
+        }
         let sql = format!("pragma integrity_check({most})");
         let checked = sqlx::query_as::<_, (String,)>(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.readers)
@@ -146,7 +202,7 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writers.close().await;
     }
 }
 

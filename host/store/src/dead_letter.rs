@@ -8,7 +8,7 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{insert_rows, parameter_list};
+use crate::rows::{parameter_list, text, upsert_rows};
 
 /// The most positions that one statement looks for.
 const POSITIONS_PER_STATEMENT: usize = 256;
@@ -225,7 +225,7 @@ pub(crate) async fn insert(
     scope: &ScopeName,
     letters: &[DeadLetter],
 ) -> Result<(), StoreError> {
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into dead_letter (scope, position, reader, kind, received, source, code, message) \
          values",
@@ -233,6 +233,7 @@ pub(crate) async fn insert(
         "on conflict (scope, position, reader) do update set kind = excluded.kind, \
          code = excluded.code, message = excluded.message",
         letters,
+        |letter| (letter.position, letter.reader.as_str()),
         |query, letter| {
             query
                 .bind(scope.as_str())
@@ -241,8 +242,8 @@ pub(crate) async fn insert(
                 .bind(letter.kind.as_str())
                 .bind(letter.received.as_i64())
                 .bind(letter.source.as_str())
-                .bind(&letter.code)
-                .bind(&letter.message)
+                .bind(text(&letter.code))
+                .bind(text(&letter.message))
         },
     )
     .await

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use faultline_domain::envelope::Position;
+use faultline_domain::lease::Fence;
 use thiserror::Error;
 
 /// Why something was not stored or read.
@@ -28,6 +29,12 @@ pub enum StoreError {
         /// What is there instead.
         reason: String,
     },
+    /// It took longer than there was time.
+    #[error("the database does not answer in time")]
+    NoAnswer,
+    /// The server, or the database on it, cannot be used.
+    #[error("{0}")]
+    Unsuitable(String),
     /// Another worker has moved the stage since this one last looked. What was
     /// to be committed is void: read the position again and go on from there.
     #[error("stage {stage} is not at {expected} any more: another worker has moved it")]
@@ -36,6 +43,15 @@ pub enum StoreError {
         stage: &'static str,
         /// Where it was expected.
         expected: Position,
+    },
+    /// Another process has taken the lease since. What was to be committed is
+    /// void, and nothing more may be done under it.
+    #[error("the lease of {lease} is not ours any more (token {fence}): another process has it")]
+    Fenced {
+        /// Which lease.
+        lease: &'static str,
+        /// Under which the commit was tried.
+        fence: Fence,
     },
     /// A row does not hold what it should.
     #[error("{table} holds a row that cannot be read: {reason}")]

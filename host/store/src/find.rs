@@ -4,6 +4,7 @@ use faultline_domain::id::{AlertId, IncidentId, ScopeName};
 
 use crate::Store;
 use crate::error::StoreError;
+use crate::rows::text;
 
 impl Store {
     /// Alerts whose id begins so, with their titles, by id, at most `most`.
@@ -47,8 +48,8 @@ impl Store {
         // before `g` and digits from the prefix on.
         let rows = sqlx::query_as(sql)
             .bind(scope.as_str())
-            .bind(prefix)
-            .bind(format!("{prefix}g"))
+            .bind(text(prefix))
+            .bind(format!("{}g", text(prefix)))
             .bind(i64::from(most))
             .fetch_all(self.state.read())
             .await?;

@@ -14,7 +14,7 @@ use crate::alert::severity_rank;
 use crate::error::StoreError;
 use crate::member::{bare, whole};
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json, signed, unsigned};
+use crate::rows::{from_json, insert_rows, json, signed, text, unsigned, upsert_rows};
 
 /// Which incidents to list; what is none does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Store {
         scope: &ScopeName,
         id: IncidentId,
     ) -> Result<Option<Incident>, StoreError> {
-        let mut transaction = self.state.read().begin().await?;
+        let mut transaction = self.state.snapshot().await?;
         let rows: Vec<(String,)> =
             sqlx::query_as("select body from incident where scope = $1 and id = $2")
                 .bind(scope.as_str())
@@ -97,7 +97,7 @@ impl Store {
     /// # Errors
     /// If the database refuses, or a row cannot be read.
     pub async fn incident_open(&self, scope: &ScopeName) -> Result<Vec<Incident>, StoreError> {
-        let mut transaction = self.state.read().begin().await?;
+        let mut transaction = self.state.snapshot().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select body from incident where scope = $1 \
              and phase in ('open', 'acknowledged', 'resolved') order by id",
@@ -127,7 +127,7 @@ impl Store {
             Some(true) => "yes",
             Some(false) => "no",
         };
-        let mut transaction = self.state.read().begin().await?;
+        let mut transaction = self.state.snapshot().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select body from incident where scope = $1 and (opened, id) < ($2, $3) \
              and ($4 = '' or phase = $4) \
@@ -276,7 +276,7 @@ impl Store {
     ) -> Result<Vec<Incident>, StoreError> {
         // Put in order here: asked for an order, SQLite would go through all
         // incidents by the time of their opening.
-        let mut transaction = self.state.read().begin().await?;
+        let mut transaction = self.state.snapshot().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
             "select incident.body from incident_member join incident \
              on incident.scope = incident_member.scope and incident.id = incident_member.incident \
@@ -439,7 +439,7 @@ pub(crate) async fn upsert(
     events: &[IncidentEvent],
     incidents: &[Incident],
 ) -> Result<(), StoreError> {
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into incident (scope, id, phase, severity, title, opened, last, version, body) \
          values",
@@ -448,13 +448,14 @@ pub(crate) async fn upsert(
          severity = excluded.severity, title = excluded.title, last = excluded.last, \
          version = excluded.version, body = excluded.body",
         incidents,
+        |incident| incident.id,
         |query, incident| {
             query
                 .bind(scope.as_str())
                 .bind(incident.id.to_string())
                 .bind(incident.phase.as_str())
                 .bind(severity_rank(incident.severity()))
-                .bind(&incident.title)
+                .bind(text(&incident.title))
                 .bind(incident.opened.as_i64())
                 .bind(incident.last.as_i64())
                 .bind(signed(incident.version))
@@ -492,8 +493,8 @@ pub(crate) async fn insert_refusals(
                 .bind(at.as_i64())
                 .bind(correlator)
                 .bind(refused.proposal.as_str())
-                .bind(refused.refusal.to_string())
-                .bind(&refused.proposal.because().reason)
+                .bind(text(&refused.refusal.to_string()))
+                .bind(text(&refused.proposal.because().reason))
         },
     )
     .await
@@ -552,7 +553,7 @@ pub(crate) async fn insert_commands(
                 .bind(scope.as_str())
                 .bind(record.position.as_i64())
                 .bind(record.received.as_i64())
-                .bind(&record.person)
+                .bind(text(&record.person))
                 .bind(json(&record.command))
                 .bind("")
         },
@@ -569,7 +570,7 @@ pub(crate) async fn settle_commands(
         sqlx::query("update command set outcome = $3 where scope = $1 and position = $2")
             .bind(scope.as_str())
             .bind(position.as_i64())
-            .bind(refusal.as_deref().unwrap_or(DONE))
+            .bind(text(refusal.as_deref().unwrap_or(DONE)))
             .execute(&mut **transaction)
             .await?;
     }

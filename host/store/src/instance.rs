@@ -12,8 +12,9 @@ use faultline_domain::time::Timestamp;
 use crate::Store;
 use crate::audit;
 use crate::commit::{CommitPoint, Write};
+use crate::edition::{self, Edition};
 use crate::error::StoreError;
-use crate::rows::insert_rows;
+use crate::rows::{insert_rows, text};
 
 /// The files of a bundle, by path.
 pub type BundleFiles = BTreeMap<String, Vec<u8>>;
@@ -93,8 +94,8 @@ impl Store {
                     .bind(&bundle.plugin)
                     .bind(&bundle.version)
                     .bind(bundle.installed.as_i64())
-                    .bind(&bundle.installed_by)
-                    .bind(&bundle.origin)
+                    .bind(text(&bundle.installed_by))
+                    .bind(text(&bundle.origin))
             },
         )
         .await?;
@@ -185,6 +186,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         audit::append(&mut transaction, entry).await?;
+        edition::next(&mut transaction, Edition::Plugins).await?;
         let created = sqlx::query(
             "insert into instance (name, bundle, component, kind, config, settings, enabled, \
              created, created_by) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -198,7 +200,7 @@ impl Store {
         .bind(&instance.settings)
         .bind(i64::from(instance.enabled))
         .bind(instance.created.as_i64())
-        .bind(&instance.created_by)
+        .bind(text(&instance.created_by))
         .execute(&mut **transaction)
         .await?;
         if created.rows_affected() == 0 {
@@ -238,6 +240,7 @@ impl Store {
         entry: Entry,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.state.write().await?;
+        audit::queue(&mut transaction).await?;
         let updated = sqlx::query(
             "update instance set bundle = $2, component = $3, config = $4, settings = $5, \
              enabled = $6 where name = $1",
@@ -296,6 +299,7 @@ impl Store {
     pub async fn grant_put(&self, record: &GrantRecord, entry: Entry) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         audit::append(&mut transaction, entry).await?;
+        edition::next(&mut transaction, Edition::Plugins).await?;
         let terms = serde_json::to_string(&record.grant.terms)
             .map_err(|error| StoreError::corrupt("instance_grant", error))?;
         sqlx::query(
@@ -308,8 +312,8 @@ impl Store {
         .bind(record.instance.as_str())
         .bind(&record.grant.capability)
         .bind(record.grant.at.as_i64())
-        .bind(&record.grant.by)
-        .bind(&record.grant.reason)
+        .bind(text(&record.grant.by))
+        .bind(text(&record.grant.reason))
         .bind(terms)
         .bind(record.grant.expires.map(Timestamp::as_i64))
         .execute(&mut **transaction)
@@ -330,6 +334,7 @@ impl Store {
         entry: Entry,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.state.write().await?;
+        audit::queue(&mut transaction).await?;
         let removed =
             sqlx::query("delete from instance_grant where instance = $1 and capability = $2")
                 .bind(instance.as_str())
@@ -366,6 +371,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         if changed {
             audit::append(&mut transaction, entry).await?;
+            edition::next(&mut transaction, Edition::Plugins).await?;
             transaction.commit(point).await?;
         }
         Ok(changed)

@@ -9,7 +9,8 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
-use crate::rows::{from_json, insert_rows, json, signed};
+use crate::location::DatabaseKind;
+use crate::rows::{from_json, insert_rows, json, signed, text};
 
 /// The most envelopes of one read.
 pub const ENVELOPES_PER_READ_MAX: u32 = 4_096;
@@ -57,6 +58,8 @@ impl Row {
         mut arrival: Arrival,
         received: i64,
     ) -> Self {
+        // Before the checksum, which is over what is read back.
+        arrival.content_type = text(&arrival.content_type);
         let body_bytes = signed(arrival.body.len() as u64);
         let (encoding, body) = compress(std::mem::take(&mut arrival.body));
         let headers = json(&arrival.headers);
@@ -169,14 +172,23 @@ impl Store {
         most: u32,
         bytes_most: usize,
     ) -> Result<Vec<Envelope>, StoreError> {
+        let most = i64::from(most.min(ENVELOPES_PER_READ_MAX));
+        let last = match self.journal.kind() {
+            // Rows come as they are taken: it is enough to stop taking them.
+            DatabaseKind::Sqlite => i64::MAX,
+            // All that was asked for comes over the network, wanted or not.
+            DatabaseKind::Postgresql => self.last_within(scope, after, most, bytes_most).await?,
+        };
         let mut stream = sqlx::query_as::<_, EnvelopeRow>(
             "select scope, position, source, format, content_type, headers, encoding, body, \
              received, checksum from envelope where scope = $1 and position > $2 \
+             and position <= $4 \
              order by position limit $3",
         )
         .bind(scope.as_str())
         .bind(after.as_i64())
-        .bind(i64::from(most.min(ENVELOPES_PER_READ_MAX)))
+        .bind(most)
+        .bind(last)
         .fetch(self.journal.read());
         let mut envelopes = Vec::new();
         let mut bytes = 0;
@@ -189,6 +201,36 @@ impl Store {
             }
         }
         Ok(envelopes)
+    }
+
+    /// The position up to which envelopes come to so many bytes. Looks at sizes
+    /// only, which PostgreSQL keeps apart from long bodies.
+    async fn last_within(
+        &self,
+        scope: &ScopeName,
+        after: Position,
+        most: i64,
+        bytes_most: usize,
+    ) -> Result<i64, StoreError> {
+        let sizes: Vec<(i64, i64)> = sqlx::query_as(
+            "select position, body_bytes from envelope where scope = $1 and position > $2 \
+             order by position limit $3",
+        )
+        .bind(scope.as_str())
+        .bind(after.as_i64())
+        .bind(most)
+        .fetch_all(self.journal.read())
+        .await?;
+        let mut left = signed(bytes_most as u64);
+        let mut last = after.as_i64();
+        for (position, bytes) in sizes {
+            last = position;
+            left = left.saturating_sub(bytes);
+            if left <= 0 {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     /// One envelope; none if there is none, or retention has removed it.

@@ -1,8 +1,9 @@
 //! What must not be lost, and the only crate that knows SQL.
 //!
-//! One SQL text serves SQLite, the embedded default, and PostgreSQL. With
-//! SQLite the journal and the tables are separate files, so that accepting
-//! payloads and working on them do not queue for one writer.
+//! One SQL text serves SQLite, the embedded default, and PostgreSQL, which
+//! several processes may share. With SQLite the journal and the tables are
+//! separate files, so that accepting payloads and working on them do not queue
+//! for one writer; on PostgreSQL they are two schemas of one database.
 //!
 //! Methods are grouped by what they deal with, a file each, and are named noun
 //! first: [`Store::envelope_append`], [`Store::alert_fetch`]. There are two
@@ -20,6 +21,7 @@ mod command;
 mod commit;
 mod database;
 mod dead_letter;
+mod edition;
 mod error;
 mod find;
 mod history;
@@ -29,10 +31,13 @@ mod instance;
 mod journal;
 mod journal_check;
 mod kv;
+mod lease;
+mod location;
 mod member;
 mod open_file;
 mod page;
 mod poll;
+mod postgresql;
 mod retention;
 mod rows;
 mod salvage;
@@ -45,6 +50,7 @@ mod supervision;
 mod token;
 mod topology;
 mod trouble;
+mod turn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +64,7 @@ pub use checkpoint::Checkpoint;
 pub use command::{CommandEnvelope, CommandState};
 pub use commit::{CommitMoment, CommitPoint, CommitWatch};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterKind};
+pub use edition::{Edition, Editions};
 pub use error::StoreError;
 pub use host_envelope::HostEnvelope;
 pub use incident::{CommandRecord, IncidentFilter, RefusalRecord, StoredEvent};
@@ -65,6 +72,8 @@ pub use instance::{BundleFiles, BundleRecord, GrantRecord, InstanceRecord};
 pub use journal::{Appended, ENVELOPES_PER_READ_MAX, JournalHead};
 pub use journal_check::{Damage, Extent, JournalCheck, Range};
 pub use kv::{KvChange, KvCommit, KvEntry};
+pub use lease::LeaseRecord;
+pub use location::{BadUrl, Connections, DatabaseKind, Location, PostgresqlUrl};
 pub use page::{Cursor, Page};
 pub use poll::PollRecord;
 pub use retention::{Retention, Swept};
@@ -77,6 +86,7 @@ pub use supervision::Keeper;
 pub use token::{Purpose, TokenRecord};
 pub use topology::DependencyRecord;
 pub use trouble::Trouble;
+pub use turn::Turn;
 
 use database::Database;
 
@@ -100,17 +110,25 @@ impl Store {
         folder.join(JOURNAL_FILE).is_file()
     }
 
-    /// Opens the two SQLite files in this folder, which must exist, and brings
-    /// them to the current schema.
+    /// Opens the two SQLite files of a folder, which must exist, or a PostgreSQL
+    /// database, and brings them to the current schema.
     ///
     /// # Errors
-    /// If a file cannot be opened or created, was written by a later version,
-    /// or a migration fails.
-    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let journal = Database::open_sqlite(&folder.join(JOURNAL_FILE)).await?;
-        let state = Database::open_sqlite(&folder.join(STATE_FILE)).await?;
-        journal.migrate(&JOURNAL_MIGRATIONS).await?;
-        state.migrate(&STATE_MIGRATIONS).await?;
+    /// If there is no such file or database and none can be made, it was
+    /// written by a later version, or a migration fails.
+    pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let (journal, state) = match location.into() {
+            Location::Folder(folder) => {
+                let journal = Database::open_sqlite(&folder.join(JOURNAL_FILE)).await?;
+                let state = Database::open_sqlite(&folder.join(STATE_FILE)).await?;
+                journal.migrate(&JOURNAL_MIGRATIONS).await?;
+                state.migrate(&STATE_MIGRATIONS).await?;
+                (journal, state)
+            }
+            Location::Postgresql { url, connections } => {
+                postgresql::open(&url, connections, &JOURNAL_MIGRATIONS, &STATE_MIGRATIONS).await?
+            }
+        };
         let store = Self { journal, state };
         store.move_members().await?;
         Ok(store)
@@ -124,6 +142,11 @@ impl Store {
             journal: self.journal.watched(Arc::clone(&watch)),
             state: self.state.watched(watch),
         }
+    }
+
+    /// What sort of database it is in.
+    pub const fn kind(&self) -> DatabaseKind {
+        self.state.kind()
     }
 
     /// Waits for running statements and closes all connections.

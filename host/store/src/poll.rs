@@ -9,7 +9,7 @@ use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::journal::{Appended, append};
-use crate::rows::{signed, unsigned};
+use crate::rows::{signed, text, unsigned};
 
 /// Where one poller stands, and how often that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,8 +92,8 @@ impl Store {
         .bind(time(state.caught_up))
         .bind(state.due.as_i64())
         .bind(time(fault.map(|fault| fault.at)))
-        .bind(fault.map_or("", |fault| fault.code.as_str()))
-        .bind(fault.map_or("", |fault| fault.message.as_str()))
+        .bind(text(fault.map_or("", |fault| fault.code.as_str())))
+        .bind(text(fault.map_or("", |fault| fault.message.as_str())))
         .bind(signed(version))
         .execute(&mut **transaction)
         .await?;

@@ -3,6 +3,8 @@
 //! Nothing goes that something still rests on: no envelope after the position
 //! that a stage, or a checkpoint it would restart from, has reached; no
 //! transition that is the last of its alert; no incident that is not final.
+//! Several processes may do it at the same time: what one has removed, another
+//! does not find.
 
 use std::time::Duration;
 
@@ -99,6 +101,12 @@ impl Store {
         };
         let mut transaction = self.state.write().await?;
         let tx = &mut transaction;
+        // No stage commits meanwhile, here or in another process: what is
+        // found to be of no use any more may be what it is about to use.
+        sqlx::query("update stage set position = position where scope = $1")
+            .bind(scope.as_str())
+            .execute(&mut ***tx)
+            .await?;
         swept.chunks = delete(
             tx,
             "delete from series_chunk where scope = $1 and finish < $2",
@@ -262,6 +270,7 @@ impl Store {
     /// follows from, and says so in the log itself.
     async fn sweep_audit(&self, oldest: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.state.write().await?;
+        audit::queue(&mut transaction).await?;
         // Looked for from the old end, where it is soon found. Rows that bear
         // an earlier time than one before them stay with it: what goes is the
         // beginning of the chain.

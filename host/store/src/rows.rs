@@ -1,6 +1,8 @@
 //! Writing many rows with few statements.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::Hash;
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -42,6 +44,45 @@ pub(crate) async fn insert_rows<'q, R>(
         query.execute(&mut **transaction).await?;
     }
     Ok(())
+}
+
+/// As [`insert_rows`], where `tail` updates the row that is there. Of rows with
+/// the same key the last one counts: PostgreSQL refuses a statement that would
+/// write one row twice.
+pub(crate) async fn upsert_rows<'q, R, K: Eq + Hash>(
+    transaction: &mut Transaction<'_, Any>,
+    head: &str,
+    columns: usize,
+    tail: &str,
+    rows: &'q [R],
+    key: impl Fn(&'q R) -> K,
+    bind: impl for<'a> Fn(Binding<'a>, &'a R) -> Binding<'a>,
+) -> Result<(), StoreError> {
+    let rows = last_of_each(rows, key);
+    insert_rows(transaction, head, columns, tail, &rows, |query, row| {
+        bind(query, row)
+    })
+    .await
+}
+
+/// The last row of each key, in the order in which the keys first came.
+fn last_of_each<'q, R, K: Eq + Hash>(rows: &'q [R], key: impl Fn(&'q R) -> K) -> Vec<&'q R> {
+    let mut places: HashMap<K, usize> = HashMap::with_capacity(rows.len());
+    let mut last: Vec<&'q R> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let place = *places.entry(key(row)).or_insert(last.len());
+        match last.get_mut(place) {
+            Some(earlier) => *earlier = row,
+            None => last.push(row),
+        }
+    }
+    last
+}
+
+/// A text as a column takes it. PostgreSQL's texts have no NUL: it is kept as
+/// the symbol for it, U+2400. JSON needs none of this, for there it is escaped.
+pub(crate) fn text(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
 }
 
 /// `($1, $2), ($3, $4)` for two rows of two columns.
@@ -92,6 +133,19 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn of_rows_with_the_same_key_the_last_one_counts() {
+        let rows = [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("b", 5)];
+        let last = super::last_of_each(&rows, |(key, _)| *key);
+        assert_eq!(last, [&("a", 3), &("b", 5), &("c", 4)]);
+    }
+
+    #[test]
+    fn a_nul_is_kept_as_its_symbol() {
+        assert_eq!(super::text("as it is"), "as it is");
+        assert_eq!(super::text("a\0b"), "a\u{2400}b");
+    }
+
     #[test]
     fn numbers_its_placeholders() {
         assert_eq!(super::placeholders(1, 1), "($1)");

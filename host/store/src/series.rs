@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json, signed, unsigned};
+use crate::rows::{from_json, insert_rows, json, signed, text, unsigned, upsert_rows};
 
 /// pco's level: chunks are small, and higher levels gain little on them.
 const COMPRESS_LEVEL: usize = 4;
@@ -101,7 +101,7 @@ impl Store {
                 .as_ref()
                 .map_or_else(String::new, ToString::to_string),
         )
-        .bind(filter.name.as_deref().unwrap_or(""))
+        .bind(text(filter.name.as_deref().unwrap_or("")))
         .bind(fetch_rows(limit))
         .fetch_all(self.state.read())
         .await?;
@@ -308,8 +308,8 @@ pub(crate) async fn insert(
             query
                 .bind(scope.as_str())
                 .bind(i64::from(record.id))
-                .bind(&key.name)
-                .bind(&key.unit)
+                .bind(text(&key.name))
+                .bind(text(&key.unit))
                 .bind(record.def.reading.as_str())
                 .bind(key.entity.as_ref().map(ToString::to_string))
                 .bind(json(&key.attributes))
@@ -345,13 +345,14 @@ pub(crate) async fn insert_chunks(
         .filter(|chunk| !chunk.times.is_empty())
         .map(|chunk| Ok((chunk, encode(chunk)?)))
         .collect::<Result<Vec<(&Chunk, Vec<u8>)>, StoreError>>()?;
-    insert_rows(
+    upsert_rows(
         transaction,
         "insert into series_chunk (scope, series, start, finish, sample_count, data) values",
         6,
         "on conflict (scope, series, start) do update set finish = excluded.finish, \
          sample_count = excluded.sample_count, data = excluded.data",
         &encoded,
+        |(chunk, _)| (chunk.series, chunk.times.first()),
         |query, (chunk, data)| {
             let at = |time: Option<&Timestamp>| time.map_or(0, |time| time.as_i64());
             query

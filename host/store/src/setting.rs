@@ -19,6 +19,22 @@ impl Store {
         Ok(row.map(|(value,)| value))
     }
 
+    /// Sets a setting unless somebody has, and gives what it is then.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn setting_propose(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        sqlx::query(
+            "insert into setting (name, value) values ($1, $2) on conflict (name) do nothing",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(self.state.write_once())
+        .await?;
+        let value = self.setting_fetch(name).await?;
+        value.ok_or_else(|| StoreError::corrupt("setting", name))
+    }
+
     /// Sets a setting.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The journal of one scope, as its writers and readers in one process share
-//! it.
+//! it. What other processes append is seen when somebody looks.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -157,6 +157,17 @@ impl Journal {
             self.tell(head);
             head.position
         }))
+    }
+
+    /// Looks where the journal ends, and tells those who wait if that is further
+    /// on than this process knew: another one has appended.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn look(&self) -> Result<JournalHead, StoreError> {
+        let head = self.store.journal_head(&self.scope).await?;
+        self.tell(head);
+        Ok(head)
     }
 
     /// Arrivals with the time that it was in the journal.

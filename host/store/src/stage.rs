@@ -5,6 +5,7 @@ use faultline_domain::envelope::Position;
 use faultline_domain::id::{InstanceName, ScopeName, SourceName};
 use faultline_domain::incident::{Incident, IncidentEvent};
 use faultline_domain::incidents::RefusedProposal;
+use faultline_domain::lease::{Fence, LeaseName};
 use faultline_domain::proposal::Blob;
 use faultline_domain::situation::AlertView;
 use faultline_domain::supervision::Supervision;
@@ -45,6 +46,14 @@ impl StageName {
             StageName::Correlate => "correlate",
         }
     }
+
+    /// The lease that its commits are made under.
+    pub const fn lease(self) -> LeaseName {
+        match self {
+            StageName::Observe => LeaseName::Observe,
+            StageName::Correlate => LeaseName::Correlate,
+        }
+    }
 }
 
 /// How far a stage has come.
@@ -81,6 +90,8 @@ pub struct TransitionWrite {
 /// What the observe stage has made of the envelopes up to a position.
 #[derive(Debug, Clone, Default)]
 pub struct ObserveCommit {
+    /// Of the lease that the stage works under.
+    pub fence: Fence,
     /// Where the stage was before.
     pub from: Position,
     /// Where it is then.
@@ -122,6 +133,8 @@ pub struct ObserveCommit {
 /// What the correlate stage has made of the records up to a position.
 #[derive(Debug, Clone, Default)]
 pub struct CorrelateCommit {
+    /// Of the lease that the stage works under.
+    pub fence: Fence,
     /// Where the stage was before.
     pub from: StagePosition,
     /// Where it is then.
@@ -208,6 +221,7 @@ impl Store {
     /// Writes what the observe stage has made, and moves its position.
     ///
     /// # Errors
+    /// [`StoreError::Fenced`] if another process has taken the stage's lease,
     /// [`StoreError::Moved`] if another worker has moved the stage; then, and
     /// whenever the database refuses, nothing is written.
     pub async fn observe_commit(
@@ -217,6 +231,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.state.write().await?;
         let tx = &mut transaction;
+        crate::lease::pass(tx, scope, LeaseName::Observe, commit.fence).await?;
         stage_move(tx, scope, StageName::Observe, commit.from, commit.to).await?;
         crate::source::add(tx, scope, &commit.sources).await?;
         crate::series::insert(tx, scope, &commit.series, &commit.log_sources).await?;
@@ -252,6 +267,7 @@ impl Store {
         let mut transaction = self.state.write().await?;
         let tx = &mut transaction;
         let from = commit.from.position;
+        crate::lease::pass(tx, scope, LeaseName::Correlate, commit.fence).await?;
         stage_move(tx, scope, StageName::Correlate, from, commit.to).await?;
         crate::incident::insert_events(tx, scope, &commit.events).await?;
         crate::incident::upsert(tx, scope, &commit.events, &commit.incidents).await?;
@@ -310,9 +326,9 @@ impl Store {
         after: Position,
         before: Timestamp,
     ) -> Result<News, StoreError> {
-        // One read transaction: a commit between two of these statements would
-        // show half of an envelope's records.
-        let mut transaction = self.state.read().begin().await?;
+        // One moment: a commit between two of these statements would show half
+        // of an envelope's records.
+        let mut transaction = self.state.snapshot().await?;
         let tx = &mut *transaction;
         let news = News {
             transitions: crate::alert::news(&mut *tx, scope, after, before).await?,

@@ -9,7 +9,9 @@ use faultline_domain::time::Timestamp;
 use crate::Store;
 use crate::audit;
 use crate::commit::CommitPoint;
+use crate::edition::{self, Edition};
 use crate::error::StoreError;
+use crate::rows::text;
 
 /// What a token is good for. One that is good for one is good for nothing
 /// else: a token that leaks from a sender's configuration cannot read, and one
@@ -74,18 +76,19 @@ impl Store {
         };
         let mut transaction = self.state.write().await?;
         audit::append(&mut transaction, entry).await?;
+        edition::next(&mut transaction, Edition::Tokens).await?;
         sqlx::query(
             "insert into token (id, name, purpose, role, source, hash, created, created_by, \
              expires, revoked) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(&token.id)
-        .bind(&token.name)
+        .bind(text(&token.name))
         .bind(token.purpose.as_str())
         .bind(role)
         .bind(source)
         .bind(token.hash.to_string())
         .bind(token.created.as_i64())
-        .bind(&token.created_by)
+        .bind(text(&token.created_by))
         .bind(token.expires.map(Timestamp::as_i64))
         .bind(token.revoked.map(Timestamp::as_i64))
         .execute(&mut **transaction)
@@ -129,6 +132,7 @@ impl Store {
         entry: Entry,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.state.write().await?;
+        audit::queue(&mut transaction).await?;
         let revoked =
             sqlx::query("update token set revoked = $2 where id = $1 and revoked is null")
                 .bind(id)
@@ -139,6 +143,7 @@ impl Store {
             return Ok(false);
         }
         audit::append(&mut transaction, entry).await?;
+        edition::next(&mut transaction, Edition::Tokens).await?;
         transaction.commit(CommitPoint::TokenRevoke).await?;
         Ok(true)
     }

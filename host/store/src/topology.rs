@@ -9,7 +9,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::Store;
 use crate::error::StoreError;
-use crate::rows::insert_rows;
+use crate::rows::{insert_rows, text};
 
 /// A sighting that was worth recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub(crate) async fn insert(
                 .bind(record.received.as_i64())
                 .bind(record.dependency.dependent.to_string())
                 .bind(record.dependency.provider.to_string())
-                .bind(&record.dependency.relation)
+                .bind(text(&record.dependency.relation))
                 .bind(record.dependency.seen.as_i64())
                 .bind(record.source.as_str())
         },

@@ -96,6 +96,7 @@ impl StoreError {
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Database(error) => Some(of(error)),
+            Self::NoAnswer => Some(Trouble::Unreachable),
             Self::Gone { .. } => Some(Trouble::Gone),
             Self::Corrupt { .. } => Some(Trouble::Damaged),
             _ => None,

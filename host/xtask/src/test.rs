@@ -14,7 +14,12 @@ use crate::{api, bundles, dependencies, install};
 
 /// The packages of Debian that tests run against, or that bring what they run
 /// against.
-const PACKAGES: [&str; 3] = ["prometheus", "prometheus-alertmanager", "python3-venv"];
+const PACKAGES: [&str; 4] = [
+    "postgresql",
+    "prometheus",
+    "prometheus-alertmanager",
+    "python3-venv",
+];
 
 /// Checks everything that a change must pass.
 #[derive(Debug, clap::Args)]
@@ -32,8 +37,8 @@ pub(crate) enum Step {
     /// The dependencies have licences that we accept, come from where they
     /// should, and have no known vulnerabilities
     Dependencies,
-    /// The programs that tests run against are installed: Prometheus,
-    /// Alertmanager, OpenTelemetry's SDK for Python
+    /// The programs that tests run against are installed: PostgreSQL,
+    /// Prometheus, Alertmanager, OpenTelemetry's SDK for Python
     Peers,
     /// The plugins build
     Plugins,

@@ -115,7 +115,7 @@ pub(crate) async fn grant_put(
         let detail = format!("must have 1 to {REASON_CHARS_MAX} characters");
         return Err(Problem::invalid("reason", detail));
     }
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let record = find(&shared, &name).await?;
     let request = requested(&shared, &record, &capability).await?;
     let now = shared.now();
@@ -164,7 +164,7 @@ pub(crate) async fn grant_revoke(
     _: NoQuery,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     // Also where the instance's bundle cannot be read any more: what was
     // granted can always be taken back.
     let name = name_of(&name)?;

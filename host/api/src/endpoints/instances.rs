@@ -106,7 +106,7 @@ pub(crate) async fn instance_create(
 ) -> Result<(StatusCode, Json<Instance>), Problem> {
     let name = InstanceName::new(body.name)
         .map_err(|error| Problem::invalid("name", error.to_string()))?;
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     if shared.store.instance_fetch(&name).await?.is_some() {
         let what = "instance";
         let name = name.to_string();
@@ -162,7 +162,7 @@ pub(crate) async fn instance_config_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceConfigPut>,
 ) -> Answered<Instance> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let record = InstanceRecord {
         config: Value::Object(body.config).to_string(),
@@ -205,7 +205,7 @@ pub(crate) async fn instance_settings_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceSettingsPut>,
 ) -> Answered<Instance> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let record = InstanceRecord {
         settings: body.settings.to_text(),
@@ -241,7 +241,7 @@ pub(crate) async fn instance_enable(
     _: NoQuery,
     _: NoBody,
 ) -> Answered<Instance> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let mut record = find(&shared, &name).await?;
     if record.enabled {
         let statuses = statuses(&shared).await;
@@ -272,7 +272,7 @@ pub(crate) async fn instance_disable(
     _: NoQuery,
     _: NoBody,
 ) -> Answered<Instance> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let mut record = find(&shared, &name).await?;
     if !record.enabled {
         return view(&shared, &record).await.map(Json);

@@ -134,7 +134,7 @@ pub(crate) async fn plugin_install(
     let origin = origin(body.origin)?;
     let files = body.files;
     let bundle = bundles::blocking(move || read(files)).await??;
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     if let Some(record) = shared.store.bundle_fetch(bundle.digest()).await? {
         return Ok((StatusCode::OK, Json(view(&shared, &record).await?)));
     }

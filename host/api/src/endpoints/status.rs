@@ -9,7 +9,7 @@ use crate::access::Caller;
 use crate::control::Condition;
 use crate::extract::NoQuery;
 use crate::overview::Overview;
-use crate::views::{CallerView, ConditionView, HistoryDigest, Status, Time};
+use crate::views::{CallerView, ConditionView, HistoryDigest, Lease, Status, Time};
 
 /// How the installation fares as a whole.
 #[utoipa::path(
@@ -21,9 +21,12 @@ pub(crate) async fn status_fetch(State(shared): App, _: NoQuery) -> Answered<Sta
     let ready = shared.control.ready().await;
     let conditions = shared.control.conditions().await;
     let head = overview.head;
+    let leases = shared.store.lease_list(shared.scope()).await?;
     Ok(Json(Status {
         version: shared.version.clone(),
         install: shared.install.clone(),
+        node: shared.node.clone(),
+        database: shared.store.kind().as_str().to_owned(),
         scope: shared.scope().to_string(),
         now: shared.now().into(),
         ready: ready.is_ok(),
@@ -32,6 +35,7 @@ pub(crate) async fn status_fetch(State(shared): App, _: NoQuery) -> Answered<Sta
         journal_position: head.position.0,
         journal_received: (head.position > Position::START).then_some(Time(head.received)),
         stages: overview.stages,
+        leases: leases.into_iter().map(Lease::from).collect(),
         alerts: overview.alerts,
         incidents: overview.incidents,
     }))

@@ -38,7 +38,7 @@ pub(crate) async fn instance_upgrade(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceUpgradeTo>,
 ) -> Answered<InstanceUpgrade> {
-    let _changing = shared.plugins.lock().await;
+    let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let from = plugin_of(&shared, &before).await?;
     let meant = body.plugin.unwrap_or_else(|| from.0.clone());

@@ -63,7 +63,7 @@ pub use refusal::Refusal;
 pub use series::{Reading, Sample, Samples, Series};
 pub use source::Source;
 pub use status::{
-    AlertCounts, CallerView, ConditionView, HistoryDigest, PhaseCounts, Stage, Status,
+    AlertCounts, CallerView, ConditionView, HistoryDigest, Lease, PhaseCounts, Stage, Status,
 };
 pub use time::Time;
 pub use token::{NewToken, Token, TokenCreate, TokenPurpose};

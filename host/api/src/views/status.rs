@@ -1,5 +1,6 @@
 //! How the installation fares as a whole.
 
+use faultline_store::LeaseRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +14,14 @@ pub struct Status {
     pub version: String,
     /// The id of this installation.
     pub install: String,
+    /// What the server that answers is called among those that share the
+    /// database.
+    #[schema(example = "shop-a3f2")]
+    pub node: String,
+    /// Where everything is kept: `sqlite`, in a folder of the server's, or
+    /// `postgresql`, which several servers may share.
+    #[schema(example = "sqlite")]
+    pub database: String,
     /// The environment or tenant.
     #[schema(example = "default")]
     pub scope: String,
@@ -31,6 +40,8 @@ pub struct Status {
     pub journal_received: Option<Time>,
     /// How far the stages have come, in the order in which data passes them.
     pub stages: Vec<Stage>,
+    /// Who does what only one server does at a time.
+    pub leases: Vec<Lease>,
     /// Alerts by state.
     pub alerts: AlertCounts,
     /// Incidents by phase.
@@ -54,6 +65,36 @@ pub struct ConditionView {
     pub remedy: String,
     /// Since when.
     pub since: Time,
+}
+
+/// Who does something that only one server does at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lease {
+    /// `observe`, `correlate`, …
+    #[schema(example = "observe")]
+    pub name: String,
+    /// The node that does it; none if nobody does at the moment.
+    #[schema(example = "shop-a3f2")]
+    pub node: Option<String>,
+    /// How often it has changed hands.
+    pub token: u64,
+    /// Since when, by the clock of that node.
+    pub taken: Time,
+    /// When that node last said that it lives, by its clock. A server that
+    /// shares its database with nobody need not say so.
+    pub renewed: Time,
+}
+
+impl From<LeaseRecord> for Lease {
+    fn from(record: LeaseRecord) -> Self {
+        Self {
+            name: record.name,
+            node: record.view.holder.map(|holder| holder.node),
+            token: record.view.fence.0,
+            taken: Time(record.taken),
+            renewed: Time(record.renewed),
+        }
+    }
 }
 
 /// How far a stage has come.

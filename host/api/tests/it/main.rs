@@ -145,6 +145,7 @@ impl Bench {
             committed,
             version: "1.2.3".to_owned(),
             install: "test".to_owned(),
+            node: "node".to_owned(),
         };
         let bench = Self {
             router: Api::new(parts).limits(limits).router(),

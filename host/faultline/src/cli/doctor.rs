@@ -1,10 +1,12 @@
 //! `faultline doctor`: looks at everything that can be wrong, and says what to
 //! do about it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use faultline_api::views::{
@@ -77,6 +79,7 @@ pub(crate) async fn run(global: &Global) -> Result<ExitCode> {
         Ok(config) => {
             findings.good("the configuration is good");
             disk(&config.data.folder, &mut findings);
+            findings.good(format!("data is kept in {}", config.data.location()));
             ask(global, &config, &mut findings).await;
         }
         Err(error) => findings.bad(
@@ -202,8 +205,9 @@ fn ports(config: &Config, findings: &mut Findings) {
 async fn status(client: &Client, is_own: bool, findings: &mut Findings) -> Result<()> {
     let status: Status = client.get("/status").await?;
     findings.good(format!(
-        "version {}, scope {}, {} envelopes, {} alerts firing, {} incidents open",
+        "version {}, {} database, scope {}, {} envelopes, {} alerts firing, {} incidents open",
         status.version,
+        status.database,
         status.scope,
         status.journal_position,
         status.alerts.firing,
@@ -233,6 +237,7 @@ async fn status(client: &Client, is_own: bool, findings: &mut Findings) -> Resul
             "the server's log says more",
         ),
     }
+    leases(&status, findings);
     for stage in &status.stages {
         let lag = stage.lag_seconds;
         if lag > LAG_SECONDS_MAX {
@@ -243,6 +248,31 @@ async fn status(client: &Client, is_own: bool, findings: &mut Findings) -> Resul
         }
     }
     Ok(())
+}
+
+/// Who does what only one node does at a time.
+fn leases(status: &Status, findings: &mut Findings) {
+    let mut by_node: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for lease in &status.leases {
+        let since = status.now.0.since(lease.taken.0).as_secs();
+        let since = humantime::format_duration(Duration::from_secs(since));
+        let node = lease.node.clone().unwrap_or_default();
+        let held = by_node.entry(node).or_default();
+        held.push(format!("{} for {since}", lease.name));
+    }
+    for (node, held) in by_node {
+        let held = held.join(", ");
+        if node.is_empty() {
+            findings.bad(
+                format!("nobody does the work of {held}"),
+                "a node takes it within seconds; if not, its log says why",
+            );
+        } else if node == status.node {
+            findings.good(format!("this node, {node}, does {held}"));
+        } else {
+            findings.good(format!("node {node} does {held}"));
+        }
+    }
 }
 
 async fn plugins(client: &Client, is_own: bool, findings: &mut Findings) -> Result<()> {

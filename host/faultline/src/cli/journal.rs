@@ -10,22 +10,31 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::envelope::{Arrival, Position};
+use faultline_domain::lease::{Fence, LeaseName};
 use faultline_pipeline::{CorrelateStage, ObserveStage};
-use faultline_store::{Extent, Journal, JournalCheck, Range, Salvaged, Store, Trouble, salvage};
+use faultline_store::{
+    Extent, Journal, JournalCheck, Location, Range, Salvaged, Store, Trouble, salvage,
+};
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Global;
 use super::reach::local_person;
 use super::recording::{Reader, Writer};
 use crate::clock::now;
+use crate::config::Config;
 use crate::folder::{Folder, Taken};
-use crate::node::Node;
+use crate::node::{Node, opening};
 use crate::output;
-use crate::serve::taken_by;
+use crate::serve::{finish, taken_by};
 
 /// What is appended or read together.
 const BATCH_ENVELOPES: usize = 500;
 const BATCH_BYTES: usize = 16 << 20;
+
+/// How long to wait for a server that is just ending.
+const LEASE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -76,15 +85,23 @@ pub(crate) async fn run(global: &Global, command: &JournalCommand) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// The store with the journal, which must be there: who only reads, makes
+/// nothing.
+async fn open(config: &Config) -> Result<Store> {
+    let location = config.data.location();
+    if let Location::Folder(folder) = &location
+        && !Store::is_in(folder)
+    {
+        bail!("there is no journal in {location}");
+    }
+    let opened = Store::open(&location).await;
+    opened.with_context(|| opening(&location))
+}
+
 /// Fails, as a program does that has looked for something bad, if it is there.
 async fn check(global: &Global) -> Result<ExitCode> {
     let config = global.load()?;
-    let folder = &config.data.folder;
-    if !Store::is_in(folder) {
-        bail!("there is no journal in {}", folder.display());
-    }
-    let opened = Store::open(folder).await;
-    let store = opened.with_context(|| format!("opening the databases in {}", folder.display()))?;
+    let store = open(&config).await?;
     let checked = store.journal_check(&config.data.scope, Extent::All).await;
     store.close().await;
     let checked = checked?;
@@ -128,6 +145,9 @@ fn told(check: &JournalCheck) -> String {
 
 async fn repair(global: &Global, args: &RepairArgs) -> Result<()> {
     let config = global.load()?;
+    if let location @ Location::Postgresql { .. } = config.data.location() {
+        bail!("{location} is a PostgreSQL database: repair it with the server's own tools");
+    }
     let from = config.data.folder.clone();
     if !Store::is_in(&from) {
         bail!("there is no journal in {}", from.display());
@@ -210,14 +230,10 @@ fn saved_text(salvaged: &Salvaged, to: &Path) -> String {
     text
 }
 
-/// Reading does not disturb a server that works with the folder.
+/// Reading does not disturb a server that works with the same databases.
 async fn export(global: &Global, args: &FileArgs) -> Result<()> {
     let config = global.load()?;
-    let folder = &config.data.folder;
-    if !Store::is_in(folder) {
-        bail!("there is no journal in {}", folder.display());
-    }
-    let store = Store::open(folder).await?;
+    let store = open(&config).await?;
     let scope = &config.data.scope;
     let end = store.journal_head(scope).await?.position;
     let mut writer = Writer::create(&args.file, scope)?;
@@ -254,7 +270,7 @@ async fn import(global: &Global, args: &FileArgs) -> Result<()> {
     let mut reader = Reader::open(&args.file)?;
     if *reader.scope() != config.data.scope {
         bail!(
-            "{} is of scope {}, and this data folder's scope is {}: ids would differ; set \
+            "{} is of scope {}, and the scope here is {}: ids would differ; set \
              `[data] scope`",
             args.file.display(),
             reader.scope(),
@@ -266,7 +282,11 @@ async fn import(global: &Global, args: &FileArgs) -> Result<()> {
         Taken::Theirs(process) => bail!("{}: end it first", taken_by(&config, process)),
     };
     let node = Node::open(config, folder).await?;
+    let (let_go, told) = watch::channel(false);
+    let keeping = tokio::spawn(Arc::clone(&node.leases).keep(told));
     let done = import_into(&node, &mut reader).await;
+    let_go.send_replace(true);
+    finish(keeping).await;
     node.close().await;
     let (count, alerts, incidents) = done?;
     if global.json {
@@ -281,11 +301,15 @@ async fn import(global: &Global, args: &FileArgs) -> Result<()> {
 
 async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)> {
     let scope = node.journal.scope();
+    let location = node.config.data.location();
     if node.store.journal_head(scope).await?.position > Position::START {
         bail!(
-            "the journal in {} is not empty: a recording has positions and times of its own; \
-             import into another folder (`--data-dir`)",
-            node.folder.path().display()
+            "the journal in {location} is not empty: a recording has positions and times of its \
+             own; import into {}",
+            match &location {
+                Location::Folder(_) => "another folder (`--data-dir`)",
+                Location::Postgresql { .. } => "another database, or set another `[data] scope`",
+            }
         );
     }
     node.host.reload().await?;
@@ -308,6 +332,8 @@ async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)
         plugins,
         Arc::clone(&node.counters),
     );
+    observe.hold(held(node, LeaseName::Observe).await?);
+    correlate.hold(held(node, LeaseName::Correlate).await?);
     let mut count = 0;
     let took_in = take_in(node, reader, &mut observe, &mut correlate, &mut count).await;
     if count == 0 {
@@ -315,8 +341,11 @@ async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)
     } else {
         took_in.with_context(|| {
             format!(
-                "{count} envelopes are in {} and stay there: to begin anew, remove the folder",
-                node.folder.path().display()
+                "{count} envelopes are in {location} and stay there: to begin anew, remove {}",
+                match &location {
+                    Location::Folder(_) => "the folder",
+                    Location::Postgresql { .. } => "the database",
+                }
             )
         })?;
     }
@@ -324,6 +353,22 @@ async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)
     let incidents = node.store.incident_count(scope).await?;
     let incidents = incidents.iter().map(|(_, count)| count).sum();
     Ok((count, alerts, incidents))
+}
+
+/// Waits for a lease, which a server that shares the database may have.
+async fn held(node: &Node, name: LeaseName) -> Result<Fence> {
+    let mut lease = node.leases.follow(name);
+    let held = timeout(LEASE_PATIENCE, lease.wait_for(Option::is_some)).await;
+    if let Ok(Ok(fence)) = held
+        && let Some(fence) = *fence
+    {
+        return Ok(fence);
+    }
+    bail!(
+        "another node of {} does the work of {name}: end all of them first; `faultline doctor` \
+         says which",
+        node.config.data.location()
+    )
 }
 
 /// Appends all that a recording has, and works through it. Counts what was

@@ -103,6 +103,7 @@ impl Config {
     /// What a type cannot say.
     fn check(&self, name: &str) -> Result<(), ConfigProblem> {
         let problems = [
+            self.data.check(),
             self.intake.check(),
             self.pipeline.check(),
             self.plugins.check(),

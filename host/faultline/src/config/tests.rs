@@ -105,12 +105,22 @@ fn what_is_wrong_is_named_with_its_place_and_remedy() {
         ),
         ("[retention]\naudit = \"0s\"", &["audit must be longer"]),
         ("[api", &["faultline.toml:1:"]),
+        (
+            "[data]\ndatabase = \"mysql://me:s3cret@db/x\"",
+            &["faultline.toml:2:12", "begins with `mysql:`"],
+        ),
+        (
+            "[data]\nread-connections = 0",
+            &["read-connections is 0; it can be 1 to 1000"],
+        ),
+        ("[data]\nlease = \"10ms\"", &["lease is 10ms", "1s to 1h"]),
     ];
     for (text, expected) in cases {
         let message = parse(text, &[]).expect_err(text);
         for part in *expected {
             assert!(message.contains(part), "{text}: {message}");
         }
+        assert!(!message.contains("s3cret"), "{message}");
     }
 }
 
@@ -147,6 +157,24 @@ fn what_is_not_text_in_the_environment_is_in_the_way_only_if_it_is_ours() {
     assert_eq!(load(garbled()), Ok(Vec::new()));
     let message = load("FAULTLINE__DATA__FOLDER".into()).expect_err("is not text");
     assert!(message.contains("FAULTLINE__DATA__FOLDER"), "{message}");
+}
+
+#[test]
+fn a_database_can_be_set_and_its_password_is_not_shown() {
+    let url = "postgres://faultline:s3cret@db.example/faultline?sslmode=require";
+    let config = parse("", &[("FAULTLINE__DATA__DATABASE", url)]).expect("good");
+    assert!(config.data.location().kind().is_shared());
+    let shown = toml::to_string(&config).expect("TOML");
+    assert!(
+        shown.contains("postgres://faultline@db.example/faultline"),
+        "{shown}"
+    );
+    assert!(!format!("{shown}{config:?}").contains("s3cret"), "{shown}");
+
+    let bad = "postgres://faultline:s3cret@db.example";
+    let message = parse("", &[("FAULTLINE__DATA__DATABASE", bad)]).expect_err("no database");
+    assert!(message.contains("which database"), "{message}");
+    assert!(!message.contains("s3cret"), "{message}");
 }
 
 #[test]

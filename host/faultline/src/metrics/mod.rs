@@ -6,6 +6,7 @@
 //! the others share one.
 
 mod conditions;
+mod leases;
 mod plugins;
 mod pollers;
 mod snapshot;
@@ -16,6 +17,8 @@ use faultline_api::Condition;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
+
+use crate::leases::LeaseCounts;
 
 pub(crate) use plugins::PluginRow;
 pub(crate) use pollers::Polls;
@@ -30,6 +33,7 @@ pub(crate) fn text(
     plugins: &[PluginRow],
     polls: &Polls,
     conditions: &[Condition],
+    leases: &[LeaseCounts],
 ) -> String {
     let mut registry = Registry::default();
     intake.register(&mut registry);
@@ -38,6 +42,7 @@ pub(crate) fn text(
     plugins::register(&mut registry, plugins);
     pollers::register(&mut registry, polls);
     conditions::register(&mut registry, conditions);
+    leases::register(&mut registry, leases);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode_registry(&mut text, &registry);

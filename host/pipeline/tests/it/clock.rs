@@ -7,6 +7,7 @@ use faultline_domain::arrival_clock::ClockState;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::Timekeeper;
 use faultline_store::{AlertFilter, Clocks, Journal};
+use faultline_test_databases::Database;
 use serde_json::{Value, json};
 
 use crate::{World, arrival, scope};
@@ -30,7 +31,7 @@ impl Machine {
             wall: Arc::new(move || wall.lock().expect("unpoisoned").0),
             steady: Arc::new(move || steady.lock().expect("unpoisoned").1),
         };
-        let world = World::new().await;
+        let world = World::new(Database::Sqlite).await;
         let journal = world.journal.clone().paced(clocks);
         let round = world.settings.correlate.round;
         Self {

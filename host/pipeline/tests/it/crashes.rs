@@ -13,8 +13,8 @@ use faultline_pipeline::{CommandEnvelope, PipelineSettings, Plugins};
 use faultline_store::{
     CommitWatch, KvChange, KvEntry, Retention, SourceRecord, StageName, StagePosition,
 };
+use faultline_test_databases::Place;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::crash::Crash;
 use crate::history::{settings, timeline};
@@ -191,7 +191,7 @@ impl Everything {
 struct Morning {
     settings: PipelineSettings,
     plugins: Plugins,
-    folder: Option<TempDir>,
+    place: Option<Place>,
     /// What is done, and where the journal ended before what is being done.
     done: usize,
     head: Position,
@@ -204,22 +204,22 @@ impl Morning {
         Self {
             settings: settings(4),
             plugins,
-            folder: Some(tempfile::tempdir().expect("a folder")),
+            place: Some(Place::Folder(tempfile::tempdir().expect("a folder"))),
             done: 0,
             head: Position::START,
         }
     }
 
     async fn open(&mut self, watch: Option<CommitWatch>) -> World {
-        let folder = self.folder.take().expect("it is closed");
-        World::over(folder, self.settings.clone(), self.plugins.clone(), watch).await
+        let place = self.place.take().expect("it is closed");
+        World::over(place, self.settings.clone(), self.plugins.clone(), watch).await
     }
 
     /// As after the end of the process, of which nothing is left.
     async fn close(&mut self, world: World) {
-        let World { store, folder, .. } = world;
+        let World { store, place, .. } = world;
         store.close().await;
-        self.folder = Some(folder);
+        self.place = Some(place);
     }
 
     /// Does what is left to do. Whether it came to the end.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use faultline_pipeline::{ObserveSettings, PipelineSettings, Progress};
+use faultline_test_databases::{Database, on_each_database};
 use serde_json::{Value, json};
 
 use crate::fakes::WRONG;
@@ -70,10 +71,10 @@ pub(crate) fn settings(batch: u32) -> PipelineSettings {
     }
 }
 
-async fn filled(seed: u64, batch: u32, shards: u32) -> World {
+async fn filled(database: Database, seed: u64, batch: u32, shards: u32) -> World {
     let mut plugins = plugins();
     plugins.detector_shards = shards;
-    let world = World::with(settings(batch), plugins).await;
+    let world = World::with(database, settings(batch), plugins).await;
     for (millis, body) in timeline(seed, ENVELOPES) {
         world.send(millis, &[body]).await;
     }
@@ -81,11 +82,10 @@ async fn filled(seed: u64, batch: u32, shards: u32) -> World {
     world
 }
 
-#[tokio::test]
-async fn batches_of_any_size_and_any_number_of_shards() {
+async fn batches_of_any_size_and_any_number_of_shards(database: Database) {
     let mut reference = None;
     for (batch, shards) in [(512, 1), (1, 1), (7, 1), (64, 3)] {
-        let mut world = filled(11, batch, shards).await;
+        let mut world = filled(database, 11, batch, shards).await;
         world.work().await;
         assert!(world.incidents().await.len() > 3, "something happened");
         let digest = world.digest().await;
@@ -94,14 +94,13 @@ async fn batches_of_any_size_and_any_number_of_shards() {
     }
 }
 
-#[tokio::test]
-async fn crashes_at_any_point() {
-    let mut undisturbed = filled(5, 16, 2).await;
+async fn crashes_at_any_point(database: Database) {
+    let mut undisturbed = filled(database, 5, 16, 2).await;
     undisturbed.work().await;
     let expected = undisturbed.digest().await;
     for seed in [1, 2, 3] {
         let mut random = Random(seed);
-        let mut world = filled(5, 16, 2).await;
+        let mut world = filled(database, 5, 16, 2).await;
         loop {
             let observed = world.observe.step().await.expect("observes");
             if random.below(3) == 0 {
@@ -119,11 +118,10 @@ async fn crashes_at_any_point() {
     }
 }
 
-#[tokio::test]
-async fn reading_along_as_it_comes() {
-    let mut at_once = filled(7, 512, 1).await;
+async fn reading_along_as_it_comes(database: Database) {
+    let mut at_once = filled(database, 7, 512, 1).await;
     at_once.work().await;
-    let mut along = World::with(settings(512), plugins()).await;
+    let mut along = World::with(database, settings(512), plugins()).await;
     for (millis, body) in timeline(7, ENVELOPES) {
         along.send(millis, &[body]).await;
         along.work().await;
@@ -132,3 +130,21 @@ async fn reading_along_as_it_comes() {
     along.work().await;
     assert_eq!(along.digest().await, at_once.digest().await);
 }
+
+#[tokio::test]
+async fn both_databases_give_the_same_history() {
+    let mut digests = Vec::new();
+    for database in [Database::Sqlite, Database::Postgresql] {
+        let mut world = filled(database, 3, 64, 2).await;
+        world.work().await;
+        assert!(world.incidents().await.len() > 3, "something happened");
+        digests.push(world.digest().await);
+    }
+    assert_eq!(digests[0], digests[1]);
+}
+
+on_each_database!(
+    batches_of_any_size_and_any_number_of_shards,
+    crashes_at_any_point,
+    reading_along_as_it_comes,
+);

@@ -6,6 +6,7 @@ use faultline_domain::proposal::Cause;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::CommandEnvelope;
 use faultline_store::{AlertFilter, LetterFilter};
+use faultline_test_databases::{Database, on_each_database};
 use serde_json::{Value, json};
 
 use crate::{World, scope};
@@ -18,9 +19,8 @@ fn alert(name: &str, entity: &str, started: u64, ended: Option<u64>) -> Value {
     json!({"alerts": [alert]})
 }
 
-#[tokio::test]
-async fn an_alert_becomes_an_incident_and_both_resolve() {
-    let mut world = World::new().await;
+async fn an_alert_becomes_an_incident_and_both_resolve(database: Database) {
+    let mut world = World::new(database).await;
     world
         .send(100_000, &[alert("down", "service/cart", 90, None)])
         .await;
@@ -46,9 +46,8 @@ async fn an_alert_becomes_an_incident_and_both_resolve() {
     assert_eq!(world.incidents().await[0].phase, Phase::Closed);
 }
 
-#[tokio::test]
-async fn an_end_far_ahead_does_not_move_the_time() {
-    let mut world = World::new().await;
+async fn an_end_far_ahead_does_not_move_the_time(database: Database) {
+    let mut world = World::new(database).await;
     world
         .send(100_000, &[alert("down", "service/cart", 90, None)])
         .await;
@@ -69,9 +68,8 @@ async fn an_end_far_ahead_does_not_move_the_time() {
     assert!(opened <= Some(Timestamp::from_secs(300)), "{opened:?}");
 }
 
-#[tokio::test]
-async fn what_arrives_together_is_shown_together() {
-    let mut world = World::new().await;
+async fn what_arrives_together_is_shown_together(database: Database) {
+    let mut world = World::new(database).await;
     let together = [
         alert("down", "service/cart", 90, None),
         alert("slow", "service/cart", 91, None),
@@ -91,9 +89,8 @@ async fn what_arrives_together_is_shown_together() {
     assert_eq!(sizes.iter().sum::<usize>(), 3);
 }
 
-#[tokio::test]
-async fn what_is_not_repeated_ends_when_its_word_expires() {
-    let mut world = World::new().await;
+async fn what_is_not_repeated_ends_when_its_word_expires(database: Database) {
+    let mut world = World::new(database).await;
     world
         .send(100_000, &[alert("down", "service/cart", 90, None)])
         .await;
@@ -111,9 +108,8 @@ async fn what_is_not_repeated_ends_when_its_word_expires() {
     assert!(list.expect("lists").items.is_empty());
 }
 
-#[tokio::test]
-async fn a_change_is_suspected_whether_it_was_reported_before_or_after() {
-    let mut world = World::new().await;
+async fn a_change_is_suspected_whether_it_was_reported_before_or_after(database: Database) {
+    let mut world = World::new(database).await;
     let change =
         |id: &str, at: u64| json!({"changes": [{"id": id, "entity": "service/cart", "at": at}]});
     world.send(50_000, &[change("early", 50)]).await;
@@ -128,9 +124,8 @@ async fn a_change_is_suspected_whether_it_was_reported_before_or_after() {
     assert!(matches!(incidents[0].hypotheses[0].cause, Cause::Change(_)));
 }
 
-#[tokio::test]
-async fn people_act_through_the_journal() {
-    let mut world = World::new().await;
+async fn people_act_through_the_journal(database: Database) {
+    let mut world = World::new(database).await;
     world
         .send(100_000, &[alert("down", "service/cart", 90, None)])
         .await;
@@ -169,9 +164,8 @@ async fn people_act_through_the_journal() {
     );
 }
 
-#[tokio::test]
-async fn what_cannot_be_read_is_kept_and_stops_nothing() {
-    let mut world = World::new().await;
+async fn what_cannot_be_read_is_kept_and_stops_nothing(database: Database) {
+    let mut world = World::new(database).await;
     let bodies = [
         json!("not a payload"),
         alert("down", "nothing", 90, None),
@@ -196,9 +190,8 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     assert_eq!((sources[0].envelopes, sources[0].faults), (3, 2));
 }
 
-#[tokio::test]
-async fn payloads_that_nobody_reads_are_kept() {
-    let mut world = World::new().await;
+async fn payloads_that_nobody_reads_are_kept(database: Database) {
+    let mut world = World::new(database).await;
     world.plugins.readers.clear();
     world.crash();
     world
@@ -213,3 +206,14 @@ async fn payloads_that_nobody_reads_are_kept() {
     assert_eq!(letter.code, "no-reader");
     assert!(letter.message.contains("enable its connector"));
 }
+
+on_each_database!(
+    an_alert_becomes_an_incident_and_both_resolve,
+    an_end_far_ahead_does_not_move_the_time,
+    what_arrives_together_is_shown_together,
+    what_is_not_repeated_ends_when_its_word_expires,
+    a_change_is_suspected_whether_it_was_reported_before_or_after,
+    people_act_through_the_journal,
+    what_cannot_be_read_is_kept_and_stops_nothing,
+    payloads_that_nobody_reads_are_kept,
+);

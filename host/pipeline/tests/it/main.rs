@@ -24,9 +24,9 @@ use faultline_domain::time::Timestamp;
 use faultline_pipeline::{
     CommandEnvelope, CorrelateStage, Counters, ObserveStage, PipelineSettings, Plugins, Reader,
 };
-use faultline_store::{CommitWatch, IncidentFilter, Journal, LetterFilter, Store};
+use faultline_store::{CommitWatch, IncidentFilter, Journal, LetterFilter, Location, Store};
+use faultline_test_databases::{Database, Place};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// A journal, its stages, and the folder that they are in.
 struct World {
@@ -36,27 +36,27 @@ struct World {
     plugins: Plugins,
     observe: ObserveStage,
     correlate: CorrelateStage,
-    folder: TempDir,
+    place: Place,
 }
 
 impl World {
-    async fn new() -> Self {
-        Self::with(PipelineSettings::default(), plugins()).await
+    async fn new(database: Database) -> Self {
+        Self::with(database, PipelineSettings::default(), plugins()).await
     }
 
-    async fn with(settings: PipelineSettings, plugins: Plugins) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        Self::over(folder, settings, plugins, None).await
+    async fn with(database: Database, settings: PipelineSettings, plugins: Plugins) -> Self {
+        let place = fresh(database).await;
+        Self::over(place, settings, plugins, None).await
     }
 
-    /// Over what is in a folder; with somebody who is told of commits.
+    /// Over what is in a place; with somebody who is told of commits.
     async fn over(
-        folder: TempDir,
+        place: Place,
         settings: PipelineSettings,
         plugins: Plugins,
         watch: Option<CommitWatch>,
     ) -> Self {
-        let store = Store::open(folder.path()).await.expect("a store");
+        let store = store(&place).await;
         let store = match watch {
             Some(watch) => store.watched(watch),
             None => store,
@@ -72,7 +72,7 @@ impl World {
             plugins,
             observe,
             correlate,
-            folder,
+            place,
         }
     }
 
@@ -144,6 +144,29 @@ impl World {
         let digest = self.store.history_digest(&scope()).await;
         digest.expect("reads").to_string()
     }
+}
+
+/// A place that nobody has used.
+async fn fresh(database: Database) -> Place {
+    database
+        .fresh(async |url| {
+            let store = Store::open(&at_url(&url)).await.expect("a store");
+            store.close().await;
+        })
+        .await
+}
+
+/// The store of a place.
+async fn store(place: &Place) -> Store {
+    let location = match place {
+        Place::Folder(folder) => Location::from(folder.path()),
+        Place::Url(url) => at_url(url),
+    };
+    Store::open(&location).await.expect("a store")
+}
+
+fn at_url(url: &str) -> Location {
+    Location::postgresql(url.parse().expect("a URL"))
 }
 
 fn stages(

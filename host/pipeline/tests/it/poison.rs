@@ -6,6 +6,7 @@ use std::time::Duration;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::{ObserveSettings, PipelineSettings};
 use faultline_store::{AlertFilter, StageName};
+use faultline_test_databases::{Database, on_each_database};
 use serde_json::json;
 
 use crate::fakes::{CROWDED, FORGETS, LOOPS, TRAPS, Twice};
@@ -15,7 +16,7 @@ fn sample(secs: u64, value: f64) -> serde_json::Value {
     json!({"samples": [["load", "host/a", secs, value], ["temperature", "host/b", secs, value.min(50.0)]]})
 }
 
-async fn world(batch: u32) -> World {
+async fn world(database: Database, batch: u32) -> World {
     let mut plugins = plugins();
     plugins.detectors.push(Arc::new(Twice::factory("second")));
     let settings = PipelineSettings {
@@ -26,14 +27,13 @@ async fn world(batch: u32) -> World {
         },
         ..PipelineSettings::default()
     };
-    World::with(settings, plugins).await
+    World::with(database, settings, plugins).await
 }
 
-#[tokio::test]
-async fn the_envelope_that_makes_a_detector_fail_is_left_out() {
+async fn the_envelope_that_makes_a_detector_fail_is_left_out(database: Database) {
     let mut digests = Vec::new();
     for batch in [1, 4, 512] {
-        let mut world = world(batch).await;
+        let mut world = world(database, batch).await;
         for secs in 100..140 {
             let value = match secs {
                 110 => TRAPS,
@@ -87,9 +87,10 @@ async fn the_envelope_that_makes_a_detector_fail_is_left_out() {
     assert_eq!(digests.len(), 1);
 }
 
-#[tokio::test]
-async fn one_that_fails_again_and_again_is_quarantined_until_somebody_lets_it_on() {
-    let mut world = world(512).await;
+async fn one_that_fails_again_and_again_is_quarantined_until_somebody_lets_it_on(
+    database: Database,
+) {
+    let mut world = world(database, 512).await;
     for index in 0..8 {
         let secs = 100 + index * 20;
         world.send(secs * 1_000, &[sample(secs, TRAPS)]).await;
@@ -128,9 +129,10 @@ async fn one_that_fails_again_and_again_is_quarantined_until_somebody_lets_it_on
     assert_eq!(wrong, [Timestamp::from_secs(321)], "what it was shown");
 }
 
-#[tokio::test]
-async fn one_that_fails_on_many_together_and_on_none_alone_is_not_tried_for_ever() {
-    let mut world = world(512).await;
+async fn one_that_fails_on_many_together_and_on_none_alone_is_not_tried_for_ever(
+    database: Database,
+) {
+    let mut world = world(database, 512).await;
     for round in 0..6 {
         let secs = 100 + round * 20;
         let bodies: Vec<_> = (0..8).map(|index| sample(secs + index, CROWDED)).collect();
@@ -153,9 +155,8 @@ async fn one_that_fails_on_many_together_and_on_none_alone_is_not_tried_for_ever
     }
 }
 
-#[tokio::test]
-async fn one_whose_state_cannot_be_kept_begins_anew_and_holds_nobody_up() {
-    let mut world = world(512).await;
+async fn one_whose_state_cannot_be_kept_begins_anew_and_holds_nobody_up(database: Database) {
+    let mut world = world(database, 512).await;
     for secs in 100..180 {
         let value = match secs {
             100 => FORGETS,
@@ -183,3 +184,10 @@ async fn one_whose_state_cannot_be_kept_begins_anew_and_holds_nobody_up() {
     let wrong = alerts.filter(|alert| alert.title.contains("load is wrong"));
     assert_eq!(wrong.count(), 2, "both go on");
 }
+
+on_each_database!(
+    the_envelope_that_makes_a_detector_fail_is_left_out,
+    one_that_fails_again_and_again_is_quarantined_until_somebody_lets_it_on,
+    one_that_fails_on_many_together_and_on_none_alone_is_not_tried_for_ever,
+    one_whose_state_cannot_be_kept_begins_anew_and_holds_nobody_up,
+);

@@ -13,9 +13,9 @@ use faultline_domain::poll::{CURSOR_BYTES_MAX, Fetched, PAGE_ENVELOPES_MAX, Page
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
 use faultline_store::{Journal, Store};
-use tempfile::TempDir;
+use faultline_test_databases::{Database, Place, on_each_database};
 
-use crate::scope;
+use crate::{fresh, scope, store};
 
 /// What a poller answers next.
 #[derive(Clone)]
@@ -96,20 +96,20 @@ struct World {
     journal: Journal,
     clock: Arc<AtomicU64>,
     board: Arc<PollBoard>,
-    _folder: TempDir,
+    _place: Place,
 }
 
 impl World {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).await.expect("a store");
+    async fn new(database: Database) -> Self {
+        let place = fresh(database).await;
+        let store = store(&place).await;
         let journal = Journal::open(store.clone(), scope()).await;
         Self {
             journal: journal.expect("a journal"),
             store,
             clock: Arc::new(AtomicU64::new(1_000_000)),
             board: Arc::default(),
-            _folder: folder,
+            _place: place,
         }
     }
 
@@ -156,9 +156,8 @@ async fn poll(stage: &mut PollStage) -> Polled {
     stage.poll(PollFrom::Cursor, &|| true).await.expect("polls")
 }
 
-#[tokio::test]
-async fn pages_are_appended_in_order_and_the_cursor_moves_with_them() {
-    let world = World::new().await;
+async fn pages_are_appended_in_order_and_the_cursor_moves_with_them(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&[Answer::Page(2, true), Answer::Page(1, false)]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     assert!(
@@ -179,9 +178,8 @@ async fn pages_are_appended_in_order_and_the_cursor_moves_with_them() {
     assert_eq!(world.journal.head().borrow().position, Position(3));
 }
 
-#[tokio::test]
-async fn a_restart_goes_on_where_it_was_and_when_it_is_due() {
-    let world = World::new().await;
+async fn a_restart_goes_on_where_it_was_and_when_it_is_due(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&[Answer::Page(2, false), Answer::Page(2, false)]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     poll(&mut stage).await;
@@ -195,9 +193,8 @@ async fn a_restart_goes_on_where_it_was_and_when_it_is_due() {
     assert!(stage.due() <= world.now(), "it was changed");
 }
 
-#[tokio::test]
-async fn what_was_fetched_twice_stands_in_the_journal_once() {
-    let world = World::new().await;
+async fn what_was_fetched_twice_stands_in_the_journal_once(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&vec![Answer::Page(2, false); 4]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     poll(&mut stage).await;
@@ -221,9 +218,8 @@ async fn what_was_fetched_twice_stands_in_the_journal_once() {
     assert_eq!(world.numbers().await, [1, 2, 3, 4]);
 }
 
-#[tokio::test]
-async fn two_workers_at_once_append_one_page() {
-    let world = World::new().await;
+async fn two_workers_at_once_append_one_page(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&vec![Answer::Page(3, false); 2]);
     let mut one = world.stage(&numbers, PollBegin::Resumed).await;
     let mut other = world.stage(&numbers, PollBegin::Resumed).await;
@@ -237,8 +233,7 @@ async fn two_workers_at_once_append_one_page() {
     assert_eq!(world.numbers().await, [1, 2, 3]);
 }
 
-#[tokio::test]
-async fn what_is_over_a_limit_fails_whole_and_moves_nothing() {
+async fn what_is_over_a_limit_fails_whole_and_moves_nothing(database: Database) {
     let over = PAGE_ENVELOPES_MAX as usize + 1;
     for (answer, code) in [
         (Answer::Page(over, false), "limit.page"),
@@ -246,7 +241,7 @@ async fn what_is_over_a_limit_fails_whole_and_moves_nothing() {
         (Answer::Fault(Retry::Later), "http.503"),
         (Answer::Trap, "trap"),
     ] {
-        let world = World::new().await;
+        let world = World::new(database).await;
         let numbers = Numbers::answering(&[Answer::Page(1, false), answer]);
         let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
         poll(&mut stage).await;
@@ -266,9 +261,8 @@ async fn what_is_over_a_limit_fails_whole_and_moves_nothing() {
     }
 }
 
-#[tokio::test]
-async fn what_a_fault_asks_for_is_kept_over_a_restart() {
-    let world = World::new().await;
+async fn what_a_fault_asks_for_is_kept_over_a_restart(database: Database) {
+    let world = World::new(database).await;
     let hour = Duration::from_secs(3_600);
     let numbers = Numbers::answering(&[Answer::Fault(Retry::AfterMs(3_600_000))]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
@@ -278,9 +272,8 @@ async fn what_a_fault_asks_for_is_kept_over_a_restart() {
     assert_eq!(stage.due(), world.now().plus(hour));
 }
 
-#[tokio::test]
-async fn what_comes_after_it_was_stopped_does_not_count() {
-    let world = World::new().await;
+async fn what_comes_after_it_was_stopped_does_not_count(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&[Answer::Page(2, false), Answer::Fault(Retry::Never)]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     let before = stage.state().clone();
@@ -297,9 +290,8 @@ async fn what_comes_after_it_was_stopped_does_not_count() {
     assert_eq!(stored.expect("reads").version, 0);
 }
 
-#[tokio::test]
-async fn from_the_start_forgets_the_cursor() {
-    let world = World::new().await;
+async fn from_the_start_forgets_the_cursor(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&vec![Answer::Page(2, false); 3]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     poll(&mut stage).await;
@@ -310,9 +302,8 @@ async fn from_the_start_forgets_the_cursor() {
     assert_eq!(world.numbers().await, [1, 2, 1, 2, 3, 4]);
 }
 
-#[tokio::test]
-async fn a_journal_that_refuses_loses_nothing() {
-    let world = World::new().await;
+async fn a_journal_that_refuses_loses_nothing(database: Database) {
+    let world = World::new(database).await;
     let numbers = Numbers::answering(&vec![Answer::Page(2, false); 2]);
     let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
     world.store.close().await;
@@ -320,3 +311,15 @@ async fn a_journal_that_refuses_loses_nothing() {
     refused.expect_err("the database is closed");
     assert_eq!(stage.state().cursor, None, "it is fetched again");
 }
+
+on_each_database!(
+    pages_are_appended_in_order_and_the_cursor_moves_with_them,
+    a_restart_goes_on_where_it_was_and_when_it_is_due,
+    what_was_fetched_twice_stands_in_the_journal_once,
+    two_workers_at_once_append_one_page,
+    what_is_over_a_limit_fails_whole_and_moves_nothing,
+    what_a_fault_asks_for_is_kept_over_a_restart,
+    what_comes_after_it_was_stopped_does_not_count,
+    from_the_start_forgets_the_cursor,
+    a_journal_that_refuses_loses_nothing,
+);

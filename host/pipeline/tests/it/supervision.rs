@@ -13,6 +13,7 @@ use faultline_domain::supervision::SupervisionPolicy;
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::{ObserveSettings, PipelineSettings, Progress};
 use faultline_store::{AlertFilter, HostEnvelope, StageName};
+use faultline_test_databases::Database;
 use serde_json::{Value, json};
 
 use crate::fakes::{ByEntity, JsonDecoder};
@@ -56,7 +57,7 @@ async fn a_connector_that_fails_is_left_alone_and_its_payloads_wait() {
     let mut digests = Vec::new();
     for batch in [1, 4, 512] {
         let settings = settings(batch, SupervisionPolicy::default());
-        let mut world = World::with(settings, plugins()).await;
+        let mut world = World::with(Database::Sqlite, settings, plugins()).await;
         for index in 0..5_u64 {
             let secs = 100 + index * 20;
             let bodies = [
@@ -108,7 +109,8 @@ async fn a_crash_in_the_middle_of_a_wait_changes_nothing() {
     };
     let mut digests = Vec::new();
     for crash in [false, true] {
-        let mut world = World::with(settings(3, patient.clone()), plugins()).await;
+        let mut world =
+            World::with(Database::Sqlite, settings(3, patient.clone()), plugins()).await;
         for secs in 100..200_u64 {
             let body = if secs % 40 == 10 {
                 json!({"fails": "memory"})
@@ -139,7 +141,7 @@ async fn one_that_is_not_called_costs_nothing() {
         failures_max: 1,
         ..SupervisionPolicy::default()
     };
-    let mut world = World::with(settings(512, strict), plugins).await;
+    let mut world = World::with(Database::Sqlite, settings(512, strict), plugins).await;
     let bodies: Vec<Value> = (0..400).map(|_| json!({"fails": "trap"})).collect();
     world.send(100_000, &bodies).await;
     world.work().await;
@@ -153,7 +155,12 @@ async fn a_correlator_that_fails_is_left_alone() {
     let mut plugins = plugins();
     plugins.correlators.insert(0, Arc::new(ByEntity::failing()));
     plugins.correlators.truncate(1);
-    let mut world = World::with(settings(512, SupervisionPolicy::default()), plugins).await;
+    let mut world = World::with(
+        Database::Sqlite,
+        settings(512, SupervisionPolicy::default()),
+        plugins,
+    )
+    .await;
     for index in 0..8_u64 {
         let secs = 100 + index * 20;
         let body = alert(&format!("a{index}"), true, secs);
@@ -190,7 +197,7 @@ async fn a_correlator_that_fails_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_stopped_in_the_middle_leaves_nothing_behind() {
-    let mut world = World::new().await;
+    let mut world = World::new(Database::Sqlite).await;
     world
         .send(
             100_000,
@@ -222,7 +229,7 @@ async fn one_source_can_have_so_many_alerts_and_no_more() {
         },
         ..PipelineSettings::default()
     };
-    let mut world = World::with(settings, plugins()).await;
+    let mut world = World::with(Database::Sqlite, settings, plugins()).await;
     let send = async |world: &mut World, source: &str, millis: u64, name: &str, firing: bool| {
         let mut arrival = arrival(millis, &alert(name, firing, millis / 1_000));
         arrival.source = source.parse().expect("a name");
@@ -274,7 +281,7 @@ async fn there_are_so_many_edges_and_no_more() {
         },
         ..PipelineSettings::default()
     };
-    let mut world = World::with(settings, plugins()).await;
+    let mut world = World::with(Database::Sqlite, settings, plugins()).await;
     let edge = |to: &str| json!({"edges": [["service/a", to]]});
     let bodies = ["service/b", "service/c", "service/d", "service/b"].map(edge);
     world.send(100_000, &bodies).await;
@@ -288,7 +295,7 @@ async fn there_are_so_many_edges_and_no_more() {
 
 #[tokio::test]
 async fn what_the_host_says_of_itself_is_an_alert_like_any_other() {
-    let mut world = World::new().await;
+    let mut world = World::new(Database::Sqlite).await;
     let report = |firing: bool, at: u64| {
         let labels: Labels = [("condition", "plugin-quarantined"), ("instance", "eye")]
             .into_iter()

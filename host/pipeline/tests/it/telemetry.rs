@@ -3,13 +3,13 @@
 use faultline_domain::alert::Origin;
 use faultline_domain::time::Timestamp;
 use faultline_store::AlertFilter;
+use faultline_test_databases::{Database, on_each_database};
 use serde_json::json;
 
 use crate::{World, scope};
 
-#[tokio::test]
-async fn a_finding_is_an_alert_with_its_number() {
-    let mut world = World::new().await;
+async fn a_finding_is_an_alert_with_its_number(database: Database) {
+    let mut world = World::new(database).await;
     let sample = |secs: u64, value: f64| json!({"samples": [["load", "host/a", secs, value]]});
     world
         .send(
@@ -48,9 +48,8 @@ async fn a_finding_is_an_alert_with_its_number() {
     assert!(!list.expect("lists").items[0].is_firing());
 }
 
-#[tokio::test]
-async fn counters_are_watched_as_rates_and_kept_as_such() {
-    let mut world = World::new().await;
+async fn counters_are_watched_as_rates_and_kept_as_such(database: Database) {
+    let mut world = World::new(database).await;
     let sample =
         |secs: u64, value: f64| json!({"samples": [["errors_total", "host/a", secs, value]]});
     // 150 a second, twice.
@@ -85,9 +84,8 @@ async fn counters_are_watched_as_rates_and_kept_as_such() {
     );
 }
 
-#[tokio::test]
-async fn late_samples_are_counted_and_change_nothing() {
-    let mut world = World::new().await;
+async fn late_samples_are_counted_and_change_nothing(database: Database) {
+    let mut world = World::new(database).await;
     let sample = |secs: u64, value: f64| json!({"samples": [["load", "host/a", secs, value]]});
     let samples = [sample(102, 200.0), sample(101, 1.0), sample(103, 200.0)];
     world.send(104_000, &samples).await;
@@ -108,9 +106,8 @@ async fn late_samples_are_counted_and_change_nothing() {
     );
 }
 
-#[tokio::test]
-async fn spans_show_edges_and_how_calls_go() {
-    let mut world = World::new().await;
+async fn spans_show_edges_and_how_calls_go(database: Database) {
+    let mut world = World::new(database).await;
     let span = |id: u8, parent: Option<u8>, service: &str, client: bool, end: u64| {
         json!({"id": id, "parent": parent, "service": service, "client": client,
                "end": end, "failed": id == 4})
@@ -158,3 +155,10 @@ async fn spans_show_edges_and_how_calls_go() {
     assert!((value("requests.errors", "service/cart").await - 0.5).abs() < 1e-9);
     assert!((value("calls.duration.p50", "service/web").await - 1.0).abs() < 0.02);
 }
+
+on_each_database!(
+    a_finding_is_an_alert_with_its_number,
+    counters_are_watched_as_rates_and_kept_as_such,
+    late_samples_are_counted_and_change_nothing,
+    spans_show_edges_and_how_calls_go,
+);

@@ -48,11 +48,11 @@ impl Host for GuestState {
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> Answer<Vec<Entry>> {
         self.enter_host()?;
         let most = limit.min(u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
-        let long = [Some(&prefix), after.as_ref()]
+        let is_good = [Some(&prefix), after.as_ref()]
             .into_iter()
             .flatten()
-            .any(|text| text.len() > KEY_BYTES_MAX);
-        let checked = if long { Err(key_fault()) } else { Ok(()) };
+            .all(|text| is_text(text));
+        let checked = if is_good { Ok(()) } else { Err(key_fault()) };
         let detail = json!({"prefix-bytes": prefix.len(), "limit": most});
         Ok(self.use_kv("kv.scan", checked, detail, |state| {
             let name = state.instance.spec.name.clone();
@@ -131,14 +131,19 @@ fn check_count(count: usize) -> Result<(), Fault> {
 }
 
 fn check_key(key: &str) -> Result<(), Fault> {
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+    if key.is_empty() || !is_text(key) {
         return Err(key_fault());
     }
     Ok(())
 }
 
+/// Whether it can be, or be part of, a key. Not every database can hold a NUL.
+fn is_text(text: &str) -> bool {
+    text.len() <= KEY_BYTES_MAX && !text.contains('\0')
+}
+
 fn key_fault() -> Fault {
-    let message = format!("keys have 1 to {KEY_BYTES_MAX} bytes");
+    let message = format!("keys have 1 to {KEY_BYTES_MAX} bytes, and no NUL among them");
     fault("malformed", &message, Retry::Never)
 }
 

@@ -3,6 +3,7 @@
 
 use faultline_domain::audit::{Broken, Verifier};
 use faultline_store::{AuditFilter, Retention, Store};
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::{Fresh, at, entry, scope};
 
@@ -20,9 +21,8 @@ pub(crate) async fn verify(store: &Store) -> Result<u64, Broken> {
     Ok(rows.len() as u64)
 }
 
-#[tokio::test]
-async fn the_chain_holds() {
-    let fresh = Fresh::open().await;
+async fn the_chain_holds(database: Database) {
+    let fresh = Fresh::open(database).await;
     assert_eq!(verify(&fresh.store).await, Ok(0));
     let tasks: Vec<_> = (0..10)
         .map(|i| {
@@ -50,9 +50,8 @@ async fn the_chain_holds() {
     assert_eq!(rows[0].entry, entry("token.create", 11));
 }
 
-#[tokio::test]
-async fn the_latest_rows_can_be_read_first() {
-    let fresh = Fresh::open().await;
+async fn the_latest_rows_can_be_read_first(database: Database) {
+    let fresh = Fresh::open(database).await;
     for i in 0..6 {
         let action = if i % 2 == 0 {
             "plugin.grant"
@@ -76,9 +75,8 @@ async fn the_latest_rows_can_be_read_first() {
     assert_eq!(list(None, Some(u64::MAX), 1).await, [6]);
 }
 
-#[tokio::test]
-async fn retention_keeps_the_chain_verifiable() {
-    let fresh = Fresh::open().await;
+async fn retention_keeps_the_chain_verifiable(database: Database) {
+    let fresh = Fresh::open(database).await;
     for i in 0..10 {
         let appended = fresh.store.audit_append(entry("test", 100 + i)).await;
         appended.expect("appends");
@@ -91,18 +89,13 @@ async fn retention_keeps_the_chain_verifiable() {
     assert_eq!(verify(&fresh.store).await, Ok(6));
 }
 
-#[tokio::test]
-async fn tampering_shows() {
-    let fresh = Fresh::open().await;
+async fn tampering_shows(database: Database) {
+    let fresh = Fresh::open(database).await;
     for i in 0..5 {
         let appended = fresh.store.audit_append(entry("test", i)).await;
         appended.expect("appends");
     }
-    let url = format!(
-        "sqlite://{}",
-        fresh.folder.path().join("state.db").display()
-    );
-    let tamper = sqlx::AnyPool::connect(&url).await.expect("opens");
+    let tamper = fresh.tables().await;
     sqlx::query("update audit set actor = 'somebody else' where sequence = 3")
         .execute(&tamper)
         .await
@@ -118,3 +111,10 @@ async fn tampering_shows() {
     };
     assert_eq!(verify(&fresh.store).await, Err(gap));
 }
+
+on_each_database!(
+    the_chain_holds,
+    the_latest_rows_can_be_read_first,
+    retention_keeps_the_chain_verifiable,
+    tampering_shows,
+);

@@ -18,6 +18,7 @@ use faultline_store::{
     Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, Keeper, KvChange,
     KvCommit, Purpose, Range, Retention, Store, StoreError, TokenRecord,
 };
+use faultline_test_databases::Database;
 
 use crate::audit::verify;
 use crate::crash::Crash;
@@ -301,7 +302,7 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
 /// Which commits an act comes by, and what is on disk after each of them; the
 /// first is before all.
 async fn undisturbed(point: CommitPoint) -> (Vec<CommitPoint>, Vec<String>) {
-    let fresh = Fresh::open().await;
+    let fresh = Fresh::open(Database::Sqlite).await;
     prepare(&fresh, point).await.expect("prepares");
     let points = Arc::new(Mutex::new(Vec::new()));
     let contents = Arc::new(Mutex::new(vec![fresh.contents().await]));
@@ -333,7 +334,7 @@ async fn a_crash_at_any_commit_leaves_all_of_it_or_nothing() {
         for (number, passed) in points.iter().enumerate() {
             for moment in CommitMoment::ALL {
                 let place = format!("{point}: {moment:?} commit {number}, {passed}");
-                let mut fresh = Fresh::open().await;
+                let mut fresh = Fresh::open(Database::Sqlite).await;
                 prepare(&fresh, *point).await.expect("prepares");
                 let is_after = moment == CommitMoment::After;
                 let crash = Crash::after(2 * number + usize::from(is_after));

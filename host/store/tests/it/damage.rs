@@ -6,6 +6,7 @@ use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_store::{
     Damage, Extent, JournalCheck, Range, StageName, Store, StoreError, Trouble, salvage,
 };
+use faultline_test_databases::Database;
 
 use crate::stages::commit;
 use crate::{Fresh, at, entry, scope, source};
@@ -23,7 +24,7 @@ fn arrival(number: u64) -> Arrival {
 }
 
 async fn filled(count: u64) -> Fresh {
-    let fresh = Fresh::open().await;
+    let fresh = Fresh::open(Database::Sqlite).await;
     let scope = scope();
     for number in 1..=count {
         let appended = fresh.store.envelope_append(&scope, vec![arrival(number)]);
@@ -146,7 +147,7 @@ async fn what_is_good_is_saved_in_its_place() {
     .await;
     fresh.store.close().await;
     let to = tempfile::tempdir().expect("a folder");
-    let salvaged = saved(fresh.folder.path(), to.path()).await;
+    let salvaged = saved(fresh.place.folder().expect("a folder"), to.path()).await;
     assert_eq!(salvaged.lost, [range(1, 1), range(7, 8), range(20, 20)]);
     assert_eq!((salvaged.envelopes, salvaged.head), (16, Position(20)));
     assert_eq!(salvaged.state_lost, None);
@@ -172,9 +173,13 @@ async fn what_is_good_is_saved_in_its_place() {
 async fn tables_that_are_not_whole_stay_behind() {
     let fresh = filled(5).await;
     fresh.store.close().await;
-    std::fs::write(fresh.folder.path().join("state.db"), b"no database at all").expect("a file");
+    std::fs::write(
+        fresh.place.folder().expect("a folder").join("state.db"),
+        b"no database at all",
+    )
+    .expect("a file");
     let to = tempfile::tempdir().expect("a folder");
-    let salvaged = saved(fresh.folder.path(), to.path()).await;
+    let salvaged = saved(fresh.place.folder().expect("a folder"), to.path()).await;
     assert!(salvaged.state_lost.is_some(), "{salvaged:?}");
     assert_eq!((salvaged.envelopes, salvaged.lost), (5, Vec::new()));
     let store = Store::open(to.path()).await.expect("opens");
@@ -191,8 +196,8 @@ async fn tables_that_are_not_whole_stay_behind() {
 async fn a_file_that_was_replaced_is_not_written_to() {
     let fresh = filled(3).await;
     let (there, away) = (
-        fresh.folder.path().join("journal.db"),
-        fresh.folder.path().join("away.db"),
+        fresh.place.folder().expect("a folder").join("journal.db"),
+        fresh.place.folder().expect("a folder").join("away.db"),
     );
     let append = async || {
         fresh

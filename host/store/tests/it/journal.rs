@@ -2,6 +2,7 @@
 
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_store::{Checkpoint, ObserveCommit, Retention, StagePosition};
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::{Fresh, at, scope, source};
 
@@ -16,9 +17,8 @@ fn arrival(secs: u64, body: &[u8]) -> Arrival {
     }
 }
 
-#[tokio::test]
-async fn positions_have_no_gaps_and_time_never_goes_back() {
-    let fresh = Fresh::open().await;
+async fn positions_have_no_gaps_and_time_never_goes_back(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let long = b"a line of a log that repeats itself; ".repeat(100);
     let first = store
@@ -48,9 +48,8 @@ async fn positions_have_no_gaps_and_time_never_goes_back() {
     assert_eq!((head.position, head.received), (Position(3), at(100)));
 }
 
-#[tokio::test]
-async fn reads_stop_at_a_number_of_bytes_but_give_at_least_one() {
-    let fresh = Fresh::open().await;
+async fn reads_stop_at_a_number_of_bytes_but_give_at_least_one(database: Database) {
+    let fresh = Fresh::open(database).await;
     let arrivals = (0..5).map(|_| arrival(1, &[7; 1_000])).collect();
     fresh
         .store
@@ -73,9 +72,8 @@ async fn reads_stop_at_a_number_of_bytes_but_give_at_least_one() {
     assert_eq!(one.expect("reads").map(|e| e.position), Some(Position(2)));
 }
 
-#[tokio::test]
-async fn concurrent_appends_share_no_position() {
-    let fresh = Fresh::open().await;
+async fn concurrent_appends_share_no_position(database: Database) {
+    let fresh = Fresh::open(database).await;
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let store = fresh.store.clone();
@@ -94,9 +92,8 @@ async fn concurrent_appends_share_no_position() {
     assert_eq!(firsts, expected);
 }
 
-#[tokio::test]
-async fn retention_takes_only_what_no_stage_needs() {
-    let fresh = Fresh::open().await;
+async fn retention_takes_only_what_no_stage_needs(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let arrivals = (0..10).map(|i| arrival(100 + i, b"x")).collect();
     store
@@ -137,9 +134,8 @@ async fn retention_takes_only_what_no_stage_needs() {
     assert_eq!(rest[0].position, Position(9));
 }
 
-#[tokio::test]
-async fn checkpoints_of_plugins_that_are_gone_keep_nothing() {
-    let fresh = Fresh::open().await;
+async fn checkpoints_of_plugins_that_are_gone_keep_nothing(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let arrivals = (0..10).map(|i| arrival(100 + i, b"x")).collect();
     store
@@ -178,3 +174,11 @@ async fn checkpoints_of_plugins_that_are_gone_keep_nothing() {
         .await;
     assert_eq!(swept.expect("sweeps").envelopes, 8, "up to the checkpoint");
 }
+
+on_each_database!(
+    positions_have_no_gaps_and_time_never_goes_back,
+    reads_stop_at_a_number_of_bytes_but_give_at_least_one,
+    concurrent_appends_share_no_position,
+    retention_takes_only_what_no_stage_needs,
+    checkpoints_of_plugins_that_are_gone_keep_nothing,
+);

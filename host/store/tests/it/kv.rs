@@ -2,6 +2,7 @@
 
 use faultline_domain::id::InstanceName;
 use faultline_store::{KvChange, KvCommit};
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::Fresh;
 
@@ -13,9 +14,8 @@ fn put(key: &str, value: &str, if_version: Option<u64>) -> KvChange {
     }
 }
 
-#[tokio::test]
-async fn commits_all_or_nothing() {
-    let fresh = Fresh::open().await;
+async fn commits_all_or_nothing(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let instance = InstanceName::new("poller").expect("a name");
     let other = InstanceName::new("other").expect("a name");
@@ -59,9 +59,8 @@ async fn commits_all_or_nothing() {
     );
 }
 
-#[tokio::test]
-async fn a_key_that_comes_again_has_a_new_version() {
-    let fresh = Fresh::open().await;
+async fn a_key_that_comes_again_has_a_new_version(database: Database) {
+    let fresh = Fresh::open(database).await;
     let instance = InstanceName::new("poller").expect("a name");
     let commit = async |change: KvChange| {
         let committed = fresh.store.kv_commit(&instance, &[change], 100).await;
@@ -78,9 +77,8 @@ async fn a_key_that_comes_again_has_a_new_version() {
     assert_eq!(commit(put("a", "2", Some(1))).await, KvCommit::Conflict);
 }
 
-#[tokio::test]
-async fn scans_by_prefix_in_order() {
-    let fresh = Fresh::open().await;
+async fn scans_by_prefix_in_order(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let instance = InstanceName::new("poller").expect("a name");
     let changes: Vec<KvChange> = ["a/1", "a/2", "a/3", "b/1", "a%"]
@@ -98,3 +96,9 @@ async fn scans_by_prefix_in_order() {
     assert_eq!(scan("a/", Some("a/1"), 1).await, ["a/2"]);
     assert_eq!(scan("", None, 2).await, ["a%", "a/1"]);
 }
+
+on_each_database!(
+    commits_all_or_nothing,
+    a_key_that_comes_again_has_a_new_version,
+    scans_by_prefix_in_order,
+);

@@ -1,4 +1,4 @@
-//! The store through its public surface, on the embedded database.
+//! The store through its public surface, on both databases.
 
 mod audit;
 mod contents;
@@ -7,34 +7,47 @@ mod crashes;
 mod damage;
 mod journal;
 mod kv;
+mod lease;
 mod people;
 mod polls;
+mod processes;
 mod reading;
 mod stages;
 
 use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::id::{ScopeName, SourceName};
 use faultline_domain::time::Timestamp;
-use faultline_store::Store;
-use tempfile::TempDir;
+use faultline_store::{Location, Store};
+use faultline_test_databases::{Database, Place};
+use sqlx::AnyPool;
 
-/// A store in a folder that goes with it.
+/// A store in a place that nobody has used.
 struct Fresh {
     store: Store,
-    folder: TempDir,
+    place: Place,
 }
 
 impl Fresh {
-    async fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).await.expect("a store");
-        Self { store, folder }
+    async fn open(database: Database) -> Self {
+        let place = database
+            .fresh(async |url| {
+                let store = Store::open(&at_url(&url)).await.expect("a store");
+                store.close().await;
+            })
+            .await;
+        Self {
+            store: store(&place).await,
+            place,
+        }
     }
 
     /// Where the databases are.
     fn databases(&self) -> Vec<String> {
-        ["journal.db", "state.db"]
-            .map(|file| format!("sqlite://{}", self.folder.path().join(file).display()))
+        ["journal", "state"]
+            .map(|name| match &self.place {
+                Place::Folder(folder) => format!("sqlite://{}/{name}.db", folder.path().display()),
+                Place::Url(url) => format!("{url}&options=-csearch_path%3Dfaultline_{name}"),
+            })
             .to_vec()
     }
 
@@ -46,12 +59,29 @@ impl Fresh {
     /// As after a restart.
     async fn reopen(self) -> Self {
         self.store.close().await;
-        let store = Store::open(self.folder.path()).await.expect("a store");
         Self {
-            store,
-            folder: self.folder,
+            store: store(&self.place).await,
+            place: self.place,
         }
     }
+
+    /// The tables, behind the store's back.
+    async fn tables(&self) -> AnyPool {
+        AnyPool::connect(&self.databases()[1]).await.expect("opens")
+    }
+}
+
+/// Another process's store in the same place.
+async fn store(place: &Place) -> Store {
+    let location = match place {
+        Place::Folder(folder) => Location::from(folder.path()),
+        Place::Url(url) => at_url(url),
+    };
+    Store::open(&location).await.expect("a store")
+}
+
+fn at_url(url: &str) -> Location {
+    Location::postgresql(url.parse().expect("a URL"))
 }
 
 fn scope() -> ScopeName {

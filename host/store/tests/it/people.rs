@@ -8,6 +8,7 @@ use faultline_store::{
     AuditFilter, BundleFiles, BundleRecord, GrantRecord, InstanceRecord, Purpose, Retention,
     StoreError, TokenRecord,
 };
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::{Fresh, at, entry, scope, source};
 
@@ -36,9 +37,8 @@ pub(crate) fn instance(name: &str) -> InstanceRecord {
     }
 }
 
-#[tokio::test]
-async fn bundles_instances_and_grants_read_back() {
-    let fresh = Fresh::open().await;
+async fn bundles_instances_and_grants_read_back(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let files: BundleFiles = [("plugin.toml".to_owned(), b"schema = 1".to_vec())].into();
     for _ in 0..2 {
@@ -123,9 +123,8 @@ async fn bundles_instances_and_grants_read_back() {
     assert_eq!(times, [1, 1, 2, 4, 6, 7]);
 }
 
-#[tokio::test]
-async fn an_upgrade_takes_grants_back_or_does_not_happen() {
-    let fresh = Fresh::open().await;
+async fn an_upgrade_takes_grants_back_or_does_not_happen(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let put = store
         .bundle_put(&bundle(), &BundleFiles::new(), entry("plugin.install", 1))
@@ -175,9 +174,8 @@ async fn an_upgrade_takes_grants_back_or_does_not_happen() {
     assert_eq!(rows.len(), 6);
 }
 
-#[tokio::test]
-async fn tokens_expire_and_are_revoked() {
-    let fresh = Fresh::open().await;
+async fn tokens_expire_and_are_revoked(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let person = TokenRecord {
         id: "one".to_owned(),
@@ -236,3 +234,9 @@ async fn tokens_expire_and_are_revoked() {
     }
     assert_eq!(kept, [2, 1, 0]);
 }
+
+on_each_database!(
+    bundles_instances_and_grants_read_back,
+    an_upgrade_takes_grants_back_or_does_not_happen,
+    tokens_expire_and_are_revoked,
+);

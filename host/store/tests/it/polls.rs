@@ -4,6 +4,7 @@ use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_domain::id::InstanceName;
 use faultline_domain::poll::{CURSOR_BYTES_MAX, PollFault, PollState};
 use faultline_store::{PollRecord, StoreError};
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::{Fresh, at, scope, source};
 
@@ -41,9 +42,8 @@ fn state(cursor: &[u8]) -> PollState {
     }
 }
 
-#[tokio::test]
-async fn a_page_and_its_cursor_are_there_after_a_restart() {
-    let fresh = Fresh::open().await;
+async fn a_page_and_its_cursor_are_there_after_a_restart(database: Database) {
+    let fresh = Fresh::open(database).await;
     let found = fresh.store.poll_fetch(&scope(), &instance()).await;
     assert_eq!(found.expect("reads"), PollRecord::default());
     let longest = vec![0xff; CURSOR_BYTES_MAX];
@@ -79,9 +79,8 @@ async fn a_page_and_its_cursor_are_there_after_a_restart() {
     assert_eq!(head.position, Position(2));
 }
 
-#[tokio::test]
-async fn whoever_was_overtaken_appends_nothing() {
-    let fresh = Fresh::open().await;
+async fn whoever_was_overtaken_appends_nothing(database: Database) {
+    let fresh = Fresh::open(database).await;
     let commit = async |version, cursor: &[u8]| {
         fresh
             .store
@@ -113,3 +112,8 @@ async fn whoever_was_overtaken_appends_nothing() {
     let positions: Vec<u64> = envelopes.iter().map(|e| e.position.0).collect();
     assert_eq!(positions, [1, 2], "no gap");
 }
+
+on_each_database!(
+    a_page_and_its_cursor_are_there_after_a_restart,
+    whoever_was_overtaken_appends_nothing,
+);

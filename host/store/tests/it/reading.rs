@@ -13,11 +13,12 @@ use faultline_store::{
     ChangeRecord, Chunk, CommandRecord, CommandState, CorrelateCommit, Cursor, DeadLetter,
     LetterKind, SeriesFilter, SeriesRecord, StagePosition, StoreError,
 };
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::stages::{commit, entity, fire, opened};
 use crate::{Fresh, at, scope, source};
 
-fn change(name: &str, position: u64, title: &str) -> ChangeRecord {
+pub(crate) fn change(name: &str, position: u64, title: &str) -> ChangeRecord {
     ChangeRecord {
         position: Position(position),
         ordinal: 0,
@@ -41,9 +42,8 @@ fn titles(records: &[ChangeRecord]) -> Vec<&str> {
     records.map(|record| record.change.title.as_str()).collect()
 }
 
-#[tokio::test]
-async fn changes_are_read_as_last_reported() {
-    let fresh = Fresh::open().await;
+async fn changes_are_read_as_last_reported(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let mut observed = commit(0, 9, Vec::new());
     observed.changes = vec![
@@ -85,9 +85,8 @@ async fn changes_are_read_as_last_reported() {
     assert_eq!(about(&many, 0, 9, 10).await, ["c", "a is done", "b"]);
 }
 
-#[tokio::test]
-async fn ids_are_found_by_their_beginning() {
-    let fresh = Fresh::open().await;
+async fn ids_are_found_by_their_beginning(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let (observed, correlated, incident) = opened();
     let alert = observed.alerts[0].clone();
@@ -136,9 +135,8 @@ async fn ids_are_found_by_their_beginning() {
     );
 }
 
-#[tokio::test]
-async fn the_events_of_an_incident_are_read_from_a_version_on() {
-    let fresh = Fresh::open().await;
+async fn the_events_of_an_incident_are_read_from_a_version_on(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let (observed, correlated, incident) = opened();
     store
@@ -162,9 +160,8 @@ async fn the_events_of_an_incident_are_read_from_a_version_on() {
     assert!(versions(u64::MAX, 10).await.is_empty());
 }
 
-#[tokio::test]
-async fn refusals_come_in_pages() {
-    let fresh = Fresh::open().await;
+async fn refusals_come_in_pages(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let (observed, mut correlated, _) = opened();
     let (position, time, refused) = correlated.refusals[0].clone();
@@ -190,9 +187,8 @@ async fn refusals_come_in_pages() {
     assert!(matches!(refused, Err(StoreError::BadCursor(_))));
 }
 
-#[tokio::test]
-async fn an_act_is_read_with_what_became_of_it() {
-    let fresh = Fresh::open().await;
+async fn an_act_is_read_with_what_became_of_it(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let incident = IncidentId::derive([b"i".as_slice()]);
     let record = CommandRecord {
@@ -236,9 +232,8 @@ async fn an_act_is_read_with_what_became_of_it() {
     assert_eq!(fetch(1).await, Some(refused));
 }
 
-#[tokio::test]
-async fn dead_letters_of_several_envelopes_are_read_at_once() {
-    let fresh = Fresh::open().await;
+async fn dead_letters_of_several_envelopes_are_read_at_once(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let letter = |position: u64, reader: &str| DeadLetter {
         position: Position(position),
@@ -274,9 +269,8 @@ async fn dead_letters_of_several_envelopes_are_read_at_once() {
     assert!(among(Vec::new()).await.is_empty());
 }
 
-#[tokio::test]
-async fn the_catalogue_of_series_is_read_by_page_and_by_name() {
-    let fresh = Fresh::open().await;
+async fn the_catalogue_of_series_is_read_by_page_and_by_name(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let series = |id: u32, name: &str, on: &str| SeriesRecord {
         id,
@@ -345,3 +339,13 @@ async fn the_catalogue_of_series_is_read_by_page_and_by_name() {
         .await;
     assert_eq!(read.expect("reads").len(), 2);
 }
+
+on_each_database!(
+    changes_are_read_as_last_reported,
+    ids_are_found_by_their_beginning,
+    the_events_of_an_incident_are_read_from_a_version_on,
+    refusals_come_in_pages,
+    an_act_is_read_with_what_became_of_it,
+    dead_letters_of_several_envelopes_are_read_at_once,
+    the_catalogue_of_series_is_read_by_page_and_by_name,
+);

@@ -18,6 +18,7 @@ use faultline_store::{
     DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, SourceRecord,
     StageName, StagePosition, StoreError, TransitionWrite,
 };
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::{Fresh, at, scope, source};
 
@@ -96,9 +97,8 @@ fn ids(views: &[AlertView]) -> Vec<AlertId> {
     views.iter().map(|view| view.id).collect()
 }
 
-#[tokio::test]
-async fn a_stage_that_another_worker_moved_writes_nothing() {
-    let fresh = Fresh::open().await;
+async fn a_stage_that_another_worker_moved_writes_nothing(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     store
         .observe_commit(&scope(), &commit(0, 5, vec![fire("a", 3)]))
@@ -112,9 +112,8 @@ async fn a_stage_that_another_worker_moved_writes_nothing() {
     assert_eq!(store.alert_count(&scope()).await.expect("counts"), (1, 1));
 }
 
-#[tokio::test]
-async fn alerts_are_found_by_what_they_are() {
-    let fresh = Fresh::open().await;
+async fn alerts_are_found_by_what_they_are(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let fired: Vec<_> = ["a", "b", "c"]
         .into_iter()
@@ -192,9 +191,8 @@ async fn alerts_are_found_by_what_they_are() {
     assert_eq!(words, ["fired", "resolved"]);
 }
 
-#[tokio::test]
-async fn the_past_can_be_seen_as_it_was() {
-    let fresh = Fresh::open().await;
+async fn the_past_can_be_seen_as_it_was(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let (mut a, fired_a) = fire("a", 1);
     let fired = vec![(a.clone(), fired_a), fire("b", 2)];
@@ -240,9 +238,8 @@ async fn the_past_can_be_seen_as_it_was() {
     );
 }
 
-#[tokio::test]
-async fn the_next_stage_reads_whole_records_in_order() {
-    let fresh = Fresh::open().await;
+async fn the_next_stage_reads_whole_records_in_order(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let change = Change {
         id: ChangeId::derive([b"c".as_slice()]),
@@ -331,9 +328,8 @@ async fn the_next_stage_reads_whole_records_in_order() {
     );
 }
 
-#[tokio::test]
-async fn telemetry_is_kept_in_chunks() {
-    let fresh = Fresh::open().await;
+async fn telemetry_is_kept_in_chunks(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let chunk = |times: std::ops::Range<u64>, value: f64| Chunk {
         series: 7,
@@ -442,9 +438,8 @@ fn remembered() -> Blob {
     }
 }
 
-#[tokio::test]
-async fn incidents_read_back_with_their_events() {
-    let fresh = Fresh::open().await;
+async fn incidents_read_back_with_their_events(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let (observed, correlated, incident) = opened();
     let alert = observed.alerts[0].id;
@@ -505,9 +500,8 @@ async fn incidents_read_back_with_their_events() {
     assert!(list(&filter).await.is_empty());
 }
 
-#[tokio::test]
-async fn commands_wait_for_their_outcome() {
-    let fresh = Fresh::open().await;
+async fn commands_wait_for_their_outcome(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let incident = faultline_domain::id::IncidentId::derive([b"i".as_slice()]);
     let mut observed = commit(0, 2, Vec::new());
@@ -549,9 +543,8 @@ async fn commands_wait_for_their_outcome() {
     assert_eq!(outcome(2).await, Some(Err("no".to_owned())));
 }
 
-#[tokio::test]
-async fn checkpoints_and_dead_letters_read_back() {
-    let fresh = Fresh::open().await;
+async fn checkpoints_and_dead_letters_read_back(database: Database) {
+    let fresh = Fresh::open(database).await;
     let store = &fresh.store;
     let checkpoint = Checkpoint {
         name: "detector/baseline/0".to_owned(),
@@ -590,10 +583,9 @@ async fn checkpoints_and_dead_letters_read_back() {
     assert_eq!(at_two, [letter]);
 }
 
-#[tokio::test]
-async fn equal_histories_have_equal_digests() {
-    let one = Fresh::open().await;
-    let two = Fresh::open().await;
+async fn equal_histories_have_equal_digests(database: Database) {
+    let one = Fresh::open(database).await;
+    let two = Fresh::open(database).await;
     let all = || vec![fire("a", 1), fire("b", 2)];
     one.store
         .observe_commit(&scope(), &commit(0, 2, all()))
@@ -615,3 +607,15 @@ async fn equal_histories_have_equal_digests() {
         .expect("commits");
     assert_ne!(digest(&one).await, digest(&two).await);
 }
+
+on_each_database!(
+    a_stage_that_another_worker_moved_writes_nothing,
+    alerts_are_found_by_what_they_are,
+    the_past_can_be_seen_as_it_was,
+    the_next_stage_reads_whole_records_in_order,
+    telemetry_is_kept_in_chunks,
+    incidents_read_back_with_their_events,
+    commands_wait_for_their_outcome,
+    checkpoints_and_dead_letters_read_back,
+    equal_histories_have_equal_digests,
+);

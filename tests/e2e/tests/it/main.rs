@@ -11,6 +11,7 @@ mod hostile;
 mod kill;
 mod live;
 mod malformed;
+mod nodes;
 mod peers;
 mod replay;
 mod restart;

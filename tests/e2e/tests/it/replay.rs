@@ -25,20 +25,20 @@ const DELAYS: Duration = Duration::from_secs(3);
 
 /// A morning at a shop: everything is well for hours, then the database breaks
 /// right after it was changed, and others with it.
-struct Morning {
+pub(crate) struct Morning {
     /// When the outage begins.
     outage: u64,
 }
 
 impl Morning {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             outage: now_micros() - MINUTES_BAD * MINUTE_MICROS,
         }
     }
 
     /// Hours in which nothing happens.
-    fn good_hours(&self, server: &Server) {
+    pub(crate) fn good_hours(&self, server: &Server) {
         let begin = self.outage - MINUTES_GOOD * MINUTE_MICROS;
         for (service, level) in [("shop", 10.0), ("orders", 20.0), ("database", 5.0)] {
             let points: Vec<(u64, f64)> = (0..MINUTES_GOOD)
@@ -66,7 +66,7 @@ impl Morning {
     }
 
     /// The change, and what follows from it.
-    fn outage(&self, server: &Server) {
+    pub(crate) fn outage(&self, server: &Server) {
         let change = json!({
             "specversion": "1.0",
             "id": "change-1",
@@ -95,7 +95,7 @@ impl Morning {
     }
 
     /// Everything is well again.
-    fn recovery(server: &Server) {
+    pub(crate) fn recovery(server: &Server) {
         for service in ["database", "orders", "shop"] {
             let resolved = webhook("Slow", service, "resolved");
             server.post_json("/hooks/alertmanager", &resolved);
@@ -110,7 +110,7 @@ fn wobble(minute: u64) -> f64 {
 }
 
 /// Somebody looks after whatever is open.
-fn acknowledge_all(server: &Server) {
+pub(crate) fn acknowledge_all(server: &Server) {
     let open = eventually("there is an incident", || {
         let open = server.list("/incidents?phase=open");
         (!open.is_empty()).then_some(open).ok_or_else(String::new)
@@ -129,7 +129,7 @@ fn acknowledge_all(server: &Server) {
 
 /// Waits until nothing that senders reported is left open, and all stages have
 /// come past the delays that follow.
-fn settle(server: &Server) {
+pub(crate) fn settle(server: &Server) {
     server.wait_until_worked();
     eventually("what senders report is over", || {
         let firing = server.list("/alerts?state=firing&origin=prometheus");
@@ -160,7 +160,7 @@ fn check_replays(site: &Site) {
     };
     assert!(of("sender") >= 3, "{alerts:?}");
     assert!(of("detector") >= 1, "{alerts:?}");
-    assert!(original.incidents["items"][0].is_object(), "no incident");
+    assert!(original.has_incidents(), "no incident");
 
     let recording = site.scratch("journal.jsonl.zst");
     let recording = recording.display().to_string();
