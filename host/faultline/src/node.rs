@@ -297,6 +297,7 @@ impl Node {
             host: Arc::clone(&self.host),
             faults: self.faults.clone(),
             policy: self.config.plugins.supervision.policy(),
+            mine: self.leases.follow_held(LeaseName::Observe),
         };
         tasks.spawn(own_alerts.watch(stopped.clone()));
         let timekeeper = Timekeeper::new(self.journal.clone(), round);

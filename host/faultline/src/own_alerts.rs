@@ -58,6 +58,9 @@ pub(crate) struct OwnAlerts {
     pub(crate) host: Arc<PluginHost>,
     pub(crate) faults: Faults,
     pub(crate) policy: SupervisionPolicy,
+    /// Whether this node observes. Of several nodes only that one reports: what
+    /// one of them knows nothing of is not over.
+    pub(crate) mine: watch::Receiver<bool>,
 }
 
 impl OwnAlerts {
@@ -65,13 +68,16 @@ impl OwnAlerts {
     pub(crate) async fn watch(self, mut stop: watch::Receiver<bool>) {
         let mut reported = Position::START;
         while !*stop.borrow() {
-            match self.look(reported).await {
-                Ok(position) => reported = position,
-                // That the database does not answer is said by the stages.
-                Err(error) => tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "Faultline's own alerts cannot be looked after"
-                ),
+            let is_mine = *self.mine.borrow();
+            if is_mine {
+                match self.look(reported).await {
+                    Ok(position) => reported = position,
+                    // That the database does not answer is said by the stages.
+                    Err(error) => tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "Faultline's own alerts cannot be looked after"
+                    ),
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
