@@ -75,6 +75,8 @@ const NEEDS: &[(&str, Needs)] = &[
     ("plugin_list", VIEWER),
     ("plugin_fetch", VIEWER),
     ("plugin_install", OPERATOR),
+    ("component_cache_fetch", VIEWER),
+    ("component_cache_clear", OPERATOR),
     ("instance_list", VIEWER),
     ("instance_fetch", VIEWER),
     ("instance_create", OPERATOR),

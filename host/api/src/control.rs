@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
+use std::{fmt, io};
 
 use faultline_bundle::Bundle;
 use faultline_domain::envelope::Position;
 use faultline_domain::grant::Grant;
-use faultline_domain::id::InstanceName;
+use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::Limits;
 use faultline_domain::supervision::LastFailure;
 use faultline_domain::time::Timestamp;
@@ -38,8 +39,21 @@ pub trait Control: Send + Sync {
     /// what it says about its configuration itself. A required capability that
     /// is not granted is no reason against it: the instance waits for it.
     ///
-    /// Gives everything that speaks against it, a sentence each.
-    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>>;
+    /// Gives everything that speaks against it.
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<Reason>>>;
+
+    /// Compiles a component of a bundle, unless that was done before: what can
+    /// take minutes is done before anything else is kept waiting, and
+    /// [`Control::check`] is quick after it.
+    ///
+    /// Gives why it cannot be compiled.
+    fn prepare(&self, bundle: Bundle, component: String) -> Answer<'_, Result<(), Reason>>;
+
+    /// What is kept of compiled components; none if nothing is kept.
+    fn component_cache(&self) -> Answer<'_, io::Result<Option<ComponentCache>>>;
+
+    /// Forgets what was kept of compiled components; gives how many there were.
+    fn component_cache_clear(&self) -> Answer<'_, io::Result<u64>>;
 
     /// Asks a poller at once, from the start or from where it is, and waits for
     /// its answer, page or fault. What came of it is where it stands then.
@@ -94,6 +108,42 @@ pub struct Candidate {
     pub limits: Limits,
     /// What was granted so far, all of it asked for in the manifest.
     pub granted: Vec<Grant>,
+}
+
+/// What is kept of compiled components.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ComponentCache {
+    /// The most bytes that are kept.
+    pub bytes_max: u64,
+    /// The components, the latest used first.
+    pub components: Vec<CachedComponent>,
+}
+
+/// A component, compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedComponent {
+    /// Which.
+    pub component: Digest,
+    /// Bytes of machine code.
+    pub bytes: u64,
+    /// When it was last used.
+    pub used: Timestamp,
+}
+
+/// Why a component could not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// One word, the same in errors, metrics and the audit log: `import`,
+    /// `limit.compile-time`, …
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
 }
 
 /// How an instance fares.

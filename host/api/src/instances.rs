@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use faultline_bundle::{Bundle, Component, ConfigSchema, Manifest, setting};
 use faultline_domain::grant::{Asked, Grant as DomainGrant, Request};
-use faultline_domain::id::InstanceName;
+use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::time::Timestamp;
 use faultline_store::InstanceRecord;
 use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::bundles;
-use crate::control::{Candidate, InstanceState, InstanceStatus};
+use crate::control::{Candidate, InstanceState, InstanceStatus, Reason};
 use crate::instance_settings::InstanceSettings;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -109,23 +109,61 @@ pub(crate) async fn check(
         granted,
         bundle,
     };
-    let Err(reasons) = shared.control.check(candidate).await else {
-        return Ok(());
-    };
+    match shared.control.check(candidate).await {
+        Ok(()) => Ok(()),
+        Err(reasons) => {
+            let (bundle, component) = (record.bundle, record.component.as_str());
+            Err(refused(shared, caller, &record.name, bundle, component, &reasons).await?)
+        }
+    }
+}
+
+/// Compiles the component that an instance is to be made of. Takes as long as
+/// that takes: to be done before the turn to change plugins is taken, so that
+/// nobody else's change waits for it.
+pub(crate) async fn prepare(
+    shared: &Shared,
+    caller: &Caller,
+    name: &InstanceName,
+    bundle: Digest,
+    component_name: Option<&str>,
+) -> Result<(), Problem> {
+    let files = bundles::whole(&shared.store, bundle).await?;
+    let component = component(files.manifest(), component_name)?.name.clone();
+    match shared.control.prepare(files, component.clone()).await {
+        Ok(()) => Ok(()),
+        Err(reason) => Err(refused(shared, caller, name, bundle, &component, &[reason]).await?),
+    }
+}
+
+/// Puts a refusal on the audit log, and says so to the caller.
+async fn refused(
+    shared: &Shared,
+    caller: &Caller,
+    name: &InstanceName,
+    bundle: Digest,
+    component: &str,
+    reasons: &[Reason],
+) -> Result<Problem, Problem> {
+    let codes: Vec<&str> = reasons.iter().map(|reason| reason.code.as_str()).collect();
+    let messages: Vec<&str> = reasons
+        .iter()
+        .map(|reason| reason.message.as_str())
+        .collect();
     let detail = json!({
-        "bundle": record.bundle,
-        "component": record.component,
-        "reasons": reasons,
+        "bundle": bundle,
+        "component": component,
+        "codes": codes,
+        "reasons": messages,
     });
-    let subject = subject(&record.name);
-    let entry = caller.event(shared.now(), "instance.refused", &subject, detail);
+    let entry = caller.event(shared.now(), "instance.refused", &subject(name), detail);
     shared.store.audit_append(entry).await?;
-    let errors = reasons.into_iter().map(|detail| FieldProblem {
+    let errors = reasons.iter().map(|reason| FieldProblem {
         place: Place::Body,
         field: String::new(),
-        detail: format!("{} could not run so: {detail}", record.name),
+        detail: format!("{name} could not run so: {reason}"),
     });
-    Err(Problem::invalid_fields(errors.collect()))
+    Ok(Problem::invalid_fields(errors.collect()))
 }
 
 /// The plugin and the version that an instance is made of.

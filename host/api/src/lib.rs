@@ -35,8 +35,8 @@ pub mod views;
 
 pub use api::{Api, Clock, Parts, Randomness};
 pub use control::{
-    Answer, Candidate, Condition, Control, InstanceState, InstanceStatus, StageStatus,
-    SupervisionStatus, Usage,
+    Answer, CachedComponent, Candidate, ComponentCache, Condition, Control, InstanceState,
+    InstanceStatus, Reason, StageStatus, SupervisionStatus, Usage,
 };
 pub use instance_settings::{InstanceSettings, LimitOverrides};
 pub use limits::ApiLimits;

@@ -18,9 +18,9 @@ use utoipa_axum::routes;
 use crate::BASE_PATH;
 use crate::access::{Operations, SECURITY_SCHEME};
 use crate::endpoints::{
-    alerts, audit, changes, commands, dead_letters, envelopes, events, explanation, grants,
-    incidents, instances, machine, plugins, polls, refusals, series, sources, status, tokens,
-    topology, upgrades, usage,
+    alerts, audit, changes, commands, component_cache, dead_letters, envelopes, events,
+    explanation, grants, incidents, instances, machine, plugins, polls, refusals, series, sources,
+    status, tokens, topology, upgrades, usage,
 };
 use crate::problem::ProblemKind;
 use crate::shared::Shared;
@@ -90,6 +90,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(envelopes::envelope_fetch))
         .routes(routes!(plugins::plugin_list, plugins::plugin_install))
         .routes(routes!(plugins::plugin_fetch))
+        .routes(routes!(
+            component_cache::component_cache_fetch,
+            component_cache::component_cache_clear
+        ))
         .routes(routes!(
             instances::instance_list,
             instances::instance_create

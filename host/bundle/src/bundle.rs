@@ -196,6 +196,9 @@ fn check_component(file: &str, bytes: &[u8]) -> Result<(), BundleError> {
         Some(b"\0asm\x0d\0\x01\0") => return Ok(()),
         Some(b"\0asm\x01\0\0\0") => "it is a core module, which has yet to be made a component",
         Some([0, b'a', b's', b'm', ..]) => "it is of a version that is not known",
+        Some([0x7f, b'E', b'L', b'F', ..]) => {
+            "it is compiled code; components are compiled here, and code from elsewhere is not taken"
+        }
         _ => "it does not begin like one",
     };
     Err(BundleError::NotComponent {
@@ -400,6 +403,7 @@ mod tests {
         };
         assert!(with("c.wasm", b"\0asm\x01\0\0\0").contains("core module"));
         assert!(with("c.wasm", b"ELF").contains("not a WebAssembly component"));
+        assert!(with("c.wasm", b"\x7fELF\x02\x01\x01\0").contains("compiled code"));
         assert!(with("s.json", b"[]").contains("s.json"));
         assert!(with("plugin.toml", b"\xff").contains("not UTF-8"));
     }

@@ -105,6 +105,16 @@ pub enum Limit {
     HttpRedirects,
     /// Time on the clock for one request.
     HttpTime,
+    /// Bytes of a component.
+    ComponentSize,
+    /// Imports, exports and parts of a component.
+    ComponentItems,
+    /// Memory that compiling a component takes.
+    CompileMemory,
+    /// Time that compiling a component takes.
+    CompileTime,
+    /// Bytes of machine code that a component becomes.
+    CompiledSize,
 }
 
 impl Limit {
@@ -146,6 +156,11 @@ impl Limit {
             Limit::HttpConnections => "limit.http-connections",
             Limit::HttpRedirects => "limit.http-redirects",
             Limit::HttpTime => "limit.http-time",
+            Limit::ComponentSize => "limit.component-size",
+            Limit::ComponentItems => "limit.component-items",
+            Limit::CompileMemory => "limit.compile-memory",
+            Limit::CompileTime => "limit.compile-time",
+            Limit::CompiledSize => "limit.compiled-size",
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What the API asks of a [node](crate::node).
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use faultline_api::{Answer, Candidate, Condition, Control, InstanceStatus, StageStatus};
+use faultline_api::{
+    Answer, Candidate, ComponentCache, Condition, Control, InstanceStatus, Reason, StageStatus,
+};
+use faultline_bundle::Bundle;
 use faultline_domain::id::InstanceName;
 use faultline_domain::supervision::Supervisor;
 use faultline_intake::access::TokenTable;
@@ -27,6 +31,9 @@ const LET_GO_GRACE: Duration = Duration::from_secs(2);
 
 /// How long to wait for stages after that, at most.
 const LET_GO_MAX: Duration = Duration::from_secs(90);
+
+/// How long to wait for instances that are loaded anew.
+const LOADED_MAX: Duration = Duration::from_secs(2);
 
 /// The node, as the API sees it.
 pub(crate) struct NodeControl {
@@ -197,7 +204,15 @@ impl Control for NodeControl {
                 return;
             }
             match self.host.reload().await {
-                Ok(edition) => self.let_go(edition).await,
+                Ok(reload) => {
+                    self.let_go(reload.edition).await;
+                    // Mostly it is a matter of an instant, and whoever asked
+                    // finds it running. If not, nobody else need wait.
+                    let loaded = self.host.loaded(&reload);
+                    if let Ok(edition) = tokio::time::timeout(LOADED_MAX, loaded).await {
+                        self.let_go(edition).await;
+                    }
+                }
                 Err(error) => tracing::error!("the plugins could not be read again: {error:#}"),
             }
         })
@@ -226,7 +241,7 @@ impl Control for NodeControl {
         })
     }
 
-    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>> {
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<Reason>>> {
         Box::pin(self.host.check(candidate))
     }
 
@@ -254,6 +269,18 @@ impl Control for NodeControl {
             let stopped = |_| Err("it was stopped meanwhile".to_owned());
             answer.await.unwrap_or_else(stopped)
         })
+    }
+
+    fn prepare(&self, bundle: Bundle, component: String) -> Answer<'_, Result<(), Reason>> {
+        Box::pin(self.host.prepare(bundle, component))
+    }
+
+    fn component_cache(&self) -> Answer<'_, io::Result<Option<ComponentCache>>> {
+        Box::pin(self.host.component_cache())
+    }
+
+    fn component_cache_clear(&self) -> Answer<'_, io::Result<u64>> {
+        Box::pin(self.host.component_cache_clear())
     }
 
     fn stages(&self) -> Answer<'_, Vec<StageStatus>> {
@@ -308,11 +335,13 @@ impl Control for NodeControl {
                 now,
             };
             let conditions = self.conditions();
+            let components = self.host.component_usage();
             metrics::text(
                 &stages,
                 &self.intake_metrics,
                 &sources,
                 &plugins,
+                &components,
                 &polls,
                 &conditions,
                 &self.leases.counts(),

@@ -190,7 +190,8 @@ async fn plugins_find_the_same_after_a_crash() {
         panic!("nobody else has it");
     };
     let node = Node::open(Config::default(), taken).await.expect("opens");
-    node.host.reload().await.expect("loads");
+    let reload = node.host.reload().await.expect("loads");
+    node.host.loaded(&reload).await;
     let plugins = node.host.plugins().borrow().plugins.clone();
     assert!(
         !plugins.detectors.is_empty() && !plugins.correlators.is_empty(),

@@ -9,11 +9,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// Held by whoever works with the folder.
@@ -27,6 +29,10 @@ const KEY: &str = "cli.token";
 
 /// What tells this folder's process from others that share a database.
 const NODE: &str = "node.id";
+
+/// The key of what is kept of compiled components, and where that is.
+const CODE_KEY: &str = "code.key";
+const CODE: &str = "code";
 
 /// How long to wait for somebody who works with the folder and does not serve:
 /// a command, or a server that starts or ends. And how often to look.
@@ -168,6 +174,31 @@ impl Folder {
         self.write(KEY, key.as_bytes())
     }
 
+    /// Where compiled components are kept.
+    pub(crate) fn code(&self) -> PathBuf {
+        self.path.join(CODE)
+    }
+
+    /// The key that they are sealed with; it is made if there is none, or none
+    /// that only the owner knows.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or there are no random bytes.
+    pub(crate) fn code_key(
+        &self,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> Result<[u8; 32]> {
+        let path = self.path.join(CODE_KEY);
+        let known = read_own(&path).with_context(|| format!("reading {}", path.display()))?;
+        if let Some(key) = known.and_then(|bytes| bytes.try_into().ok()) {
+            return Ok(key);
+        }
+        let mut key = [0; 32];
+        fill(&mut key).context("asking the operating system for random bytes")?;
+        self.write(CODE_KEY, &key)?;
+        Ok(key)
+    }
+
     /// Says where this process listens.
     ///
     /// # Errors
@@ -223,6 +254,27 @@ impl RunNote {
     }
 }
 
+/// The content of a file that nobody but its owner could read or write; nothing
+/// if it is not there, or not such a file.
+fn read_own(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let about = file.metadata()?;
+    let is_own = about.is_file()
+        && about.uid() == rustix::process::geteuid().as_raw()
+        && about.mode() & 0o077 == 0;
+    if !is_own {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
 fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -233,6 +285,8 @@ fn read_if_there(path: &Path) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -250,6 +304,29 @@ mod tests {
             Folder::take(folder.path()).unwrap(),
             Taken::Ours(_)
         ));
+    }
+
+    #[test]
+    fn the_key_of_compiled_components_is_made_once_and_kept_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let Taken::Ours(ours) = Folder::take(folder.path()).unwrap() else {
+            panic!("nobody else has it");
+        };
+        let fill = |byte: u8| {
+            move |bytes: &mut [u8]| {
+                bytes.fill(byte);
+                Ok(())
+            }
+        };
+        assert_eq!(ours.code_key(fill(1)).unwrap(), [1; 32]);
+        assert_eq!(ours.code_key(fill(2)).unwrap(), [1; 32]);
+        let path = folder.path().join(CODE_KEY);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        // One that others could have read, or made, is none.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(ours.code_key(fill(3)).unwrap(), [3; 32]);
+        fs::write(&path, b"short").unwrap();
+        assert_eq!(ours.code_key(fill(4)).unwrap(), [4; 32]);
     }
 
     #[tokio::test]

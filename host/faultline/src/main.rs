@@ -5,6 +5,7 @@ mod bundled;
 mod cli;
 mod client;
 mod clock;
+mod compiling;
 mod config;
 mod control;
 #[cfg(test)]
@@ -37,6 +38,10 @@ use crate::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // It limits what this process may take, and wants no threads before that.
+    if let Some((memory_bytes, cpu)) = cli.compile_worker() {
+        return faultline_sandbox::compile_worker(memory_bytes, cpu);
+    }
     // Whatever we write is for whoever we run as: the databases hold payloads,
     // and so do recordings.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

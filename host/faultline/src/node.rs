@@ -25,6 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::bundled::bundled;
 use crate::clock::{clocks, now};
+use crate::compiling;
 use crate::config::Config;
 use crate::control::NodeControl;
 use crate::faults::Faults;
@@ -100,6 +101,7 @@ impl Node {
         let sandbox = Sandbox::start(services, Handle::current(), Arc::new(now))
             .context("starting the sandbox of plugins")?
             .with_egress(config.plugins.egress.way_out()?);
+        let sandbox = compiling::with_compiler(sandbox, &config.plugins.compile, &folder)?;
         let hooks = Arc::new(HookTable::default());
         let host = Arc::new(PluginHost::new(
             store.clone(),
@@ -211,7 +213,8 @@ impl Node {
     /// # Errors
     /// If the plugins cannot be read from the store.
     pub(crate) async fn start(&self) -> Result<Running> {
-        self.host.reload().await?;
+        let reload = self.host.reload().await?;
+        self.host.loaded(&reload).await;
         let settings = self
             .config
             .pipeline

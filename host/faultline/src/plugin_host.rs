@@ -2,15 +2,18 @@
 //! into components that are ready to be called.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use faultline_api::{
-    Candidate, InstanceSettings, InstanceState, InstanceStatus, SupervisionStatus,
+    CachedComponent, Candidate, ComponentCache, InstanceSettings, InstanceState, InstanceStatus,
+    Reason, SupervisionStatus,
 };
 use faultline_bundle::{Bundle, Component, setting};
+use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::envelope::Format;
 use faultline_domain::grant::{Effective, Grant, GrantError};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
@@ -19,9 +22,12 @@ use faultline_domain::supervision::{Standing, Supervisor};
 use faultline_domain::time::Timestamp;
 use faultline_intake::hooks::{Hook, HookTable};
 use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
-use faultline_sandbox::{InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage};
+use faultline_sandbox::{
+    CodeCache, ComponentUsage, InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage,
+};
 use faultline_store::{InstanceRecord, Store};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::clock::now;
 use crate::metrics::PluginRow;
@@ -38,11 +44,23 @@ pub(crate) struct PluginHost {
     plugins: watch::Sender<Edition>,
     /// What operators had changed when the plugins were last read.
     edition: AtomicU64,
-    /// One reload at a time: the later one sees all that the earlier one saw.
+    /// One look at the store at a time: the later one sees all that the earlier
+    /// one saw. Loading what was found goes on after it.
     reloading: tokio::sync::Mutex<()>,
     slots: Mutex<BTreeMap<InstanceName, Slot>>,
     /// What may not run any more, but may be in the middle of something.
     leaving: Mutex<Vec<Arc<Loaded>>>,
+    /// What is being loaded.
+    loads: Mutex<JoinSet<()>>,
+}
+
+/// What came of looking at the store.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    /// The edition from which on nothing runs that may not.
+    pub(crate) edition: u64,
+    /// What is not loaded yet.
+    loading: Vec<InstanceName>,
 }
 
 /// The plugins that run, as often as they have changed.
@@ -59,6 +77,24 @@ struct Slot {
     /// What it was made of. The same again need not be loaded again.
     made_of: MadeOf,
     outcome: Result<Running, Idle>,
+    /// What it is being made of, if that takes a while.
+    loading: Option<MadeOf>,
+}
+
+impl Slot {
+    /// One that has never run.
+    fn new(made_of: MadeOf) -> Self {
+        Self {
+            outcome: Err(Idle::starting()),
+            loading: Some(made_of.clone()),
+            made_of,
+        }
+    }
+
+    /// Whether it is about to run for the first time.
+    fn is_new(&self) -> bool {
+        self.loading.as_ref() == Some(&self.made_of)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +136,13 @@ struct Idle {
 }
 
 impl Idle {
+    fn starting() -> Self {
+        Self {
+            state: InstanceState::Compiling,
+            reason: None,
+        }
+    }
+
     fn failed(reason: impl std::fmt::Display) -> Self {
         Self {
             state: InstanceState::Failed,
@@ -139,6 +182,7 @@ impl PluginHost {
             reloading: tokio::sync::Mutex::new(()),
             slots: Mutex::new(BTreeMap::new()),
             leaving: Mutex::default(),
+            loads: Mutex::default(),
         }
     }
 
@@ -164,46 +208,101 @@ impl PluginHost {
         self.plugins.subscribe()
     }
 
-    /// Looks at what is in the store and makes it so: what is new or has
-    /// changed is loaded, what is no longer there or not allowed is gone. Gives
-    /// the number of the edition in which it is so.
+    /// Looks at what is in the store and makes it so: what is no longer there or
+    /// not allowed is gone, what is new or has changed is loaded. Loading takes
+    /// longer, and goes on after this: [`PluginHost::loaded`] waits for it.
     ///
     /// # Errors
     /// If what there is cannot be read from the store; then everything stays as
     /// it is. An instance whose bundle cannot be read has failed.
-    pub(crate) async fn reload(&self) -> Result<u64> {
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reload> {
         let _turn = self.reloading.lock().await;
         // Before what it counts: what changes in between is read again.
-        let edition = self.store.edition_fetch().await?.plugins;
+        let read = self.store.edition_fetch().await?.plugins;
         let mut wanted = Vec::new();
         for record in self.store.instance_list().await? {
             let grants = self.store.grant_list(&record.name).await?;
             wanted.push(MadeOf { record, grants });
         }
         // What must not run any more goes at once. What is only to run otherwise
-        // runs on until that is loaded, which takes longer: what comes in
-        // meanwhile is read, and not turned away.
-        if self.let_go(&wanted) {
-            self.publish();
+        // runs on until that is loaded: what comes in meanwhile is read, and not
+        // turned away.
+        let to_load = self.turn_to(wanted);
+        let edition = self.publish();
+        self.edition.store(read, Ordering::Release);
+        let mut loading = Vec::new();
+        for made_of in to_load {
+            loading.push(made_of.record.name.clone());
+            let host = Arc::clone(self);
+            self.loads()
+                .spawn(async move { host.load_into_slot(made_of).await });
         }
-        for made_of in wanted {
-            if self.is_loaded(&made_of) {
-                continue;
+        Ok(Reload { edition, loading })
+    }
+
+    /// Until everything is loaded that a look at the store found; gives the
+    /// edition in which it is.
+    pub(crate) async fn loaded(&self, reload: &Reload) -> u64 {
+        let mut editions = self.plugins.subscribe();
+        loop {
+            let number = editions.borrow_and_update().number;
+            if !self.is_loading(&reload.loading) || editions.changed().await.is_err() {
+                return number;
             }
-            let outcome = self.load(&made_of).await;
-            if let Err(Idle {
-                state: InstanceState::Failed,
-                reason: Some(reason),
-            }) = &outcome
-            {
-                let name = &made_of.record.name;
-                tracing::error!(plugin.instance = %name, "instance {name} cannot run: {reason}");
-            }
-            let name = made_of.record.name.clone();
-            self.slots().insert(name, Slot { made_of, outcome });
         }
-        self.edition.store(edition, Ordering::Release);
-        Ok(self.publish())
+    }
+
+    /// Loads what an instance is made of, unless something else was wanted
+    /// meanwhile.
+    async fn load_into_slot(&self, made_of: MadeOf) {
+        let name = made_of.record.name.clone();
+        let outcome = self.load(&made_of).await;
+        if let Err(Idle {
+            state: InstanceState::Failed,
+            reason: Some(reason),
+        }) = &outcome
+        {
+            tracing::error!(plugin.instance = %name, "instance {name} cannot run: {reason}");
+            self.note_failure(&name, reason).await;
+        }
+        {
+            let mut slots = self.slots();
+            match slots.get_mut(&name) {
+                Some(slot) if slot.loading.as_ref() == Some(&made_of) => {
+                    *slot = Slot {
+                        made_of,
+                        outcome,
+                        loading: None,
+                    };
+                }
+                _ => return,
+            }
+        }
+        self.publish();
+    }
+
+    /// An instance that could not be loaded is worth a row on the audit log.
+    async fn note_failure(&self, name: &InstanceName, reason: &str) {
+        let entry = Entry {
+            at: now(),
+            actor: "host".to_owned(),
+            action: "instance.failed".to_owned(),
+            subject: format!("instance:{name}"),
+            stage: Stage::Event,
+            detail: serde_json::json!({ "reason": reason }).to_string(),
+        };
+        if let Err(error) = self.store.audit_append(entry).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "that {name} failed cannot be recorded"
+            );
+        }
+    }
+
+    fn is_loading(&self, names: &[InstanceName]) -> bool {
+        let slots = self.slots();
+        let mut of_these = names.iter().filter_map(|name| slots.get(name));
+        of_these.any(|slot| slot.loading.is_some())
     }
 
     /// The edition of the store that was last read.
@@ -212,44 +311,70 @@ impl PluginHost {
     }
 
     /// Stops what is not wanted any more, and what may less than before. Gives
-    /// whether there was any.
-    fn let_go(&self, wanted: &[MadeOf]) -> bool {
+    /// what has yet to be loaded; from now on nothing else that is being loaded
+    /// comes to run.
+    fn turn_to(&self, wanted: Vec<MadeOf>) -> Vec<MadeOf> {
         let mut slots = self.slots();
-        let mut any = false;
         slots.retain(|name, slot| {
             let later = wanted.iter().find(|later| later.record.name == *name);
             if let Ok(running) = &slot.outcome
                 && !later.is_some_and(|later| slot.made_of.may_run_until(later))
             {
-                any = true;
                 // Also for calls that are under way.
                 running.loaded.revoke();
                 self.leaving().push(Arc::clone(&running.loaded));
-                slot.outcome = Err(Idle {
-                    state: InstanceState::Compiling,
-                    reason: None,
-                });
+                slot.outcome = Err(Idle::starting());
             }
             later.is_some()
         });
-        any
+        let mut to_load = Vec::new();
+        for made_of in wanted {
+            match slots.get_mut(&made_of.record.name) {
+                None => {
+                    let name = made_of.record.name.clone();
+                    slots.insert(name, Slot::new(made_of.clone()));
+                }
+                Some(slot) if *slot.loading.as_ref().unwrap_or(&slot.made_of) == made_of => {
+                    continue;
+                }
+                Some(slot) => slot.loading = Some(made_of.clone()),
+            }
+            to_load.push(made_of);
+        }
+        to_load
     }
 
-    /// Whether this was looked at as it is.
-    fn is_loaded(&self, made_of: &MadeOf) -> bool {
-        let slots = self.slots();
-        let slot = slots.get(&made_of.record.name);
-        slot.is_some_and(|slot| slot.made_of == *made_of)
+    /// Compiles a component, unless that was done before.
+    pub(crate) async fn prepare(&self, bundle: Bundle, component: String) -> Result<(), Reason> {
+        let sandbox = Arc::clone(&self.sandbox);
+        let prepared = blocking(move || {
+            let component = bundle.manifest().component(&component);
+            let wasm = component.map(|component| bundle.wasm(component));
+            match wasm {
+                Some(Ok(wasm)) => sandbox.prepare(wasm),
+                Some(Err(error)) => Err(LoadError::Malformed(error.to_string())),
+                // Whoever asks next is told.
+                None => Ok(()),
+            }
+        });
+        prepared.await
     }
 
     /// Checks whether a component could run so, without running it.
-    pub(crate) async fn check(&self, candidate: Candidate) -> Result<(), Vec<String>> {
+    pub(crate) async fn check(&self, candidate: Candidate) -> Result<(), Vec<Reason>> {
+        let because = |message: String| Reason {
+            code: "manifest".to_owned(),
+            message,
+        };
         let component = candidate
             .bundle
             .manifest()
             .component(&candidate.component)
             .cloned()
-            .ok_or_else(|| vec![format!("has no component `{}`", candidate.component)])?;
+            .ok_or_else(|| {
+                let message = format!("has no component `{}`", candidate.component);
+                vec![because(message)]
+            })?;
         let key = |key: &str| setting(&candidate.config, key);
         let requested = &component.capabilities;
         let grants = match Effective::resolve(requested, &candidate.granted, &key, now()) {
@@ -257,7 +382,10 @@ impl PluginHost {
             // It would wait for them; whether it could run with them is what is
             // asked.
             Err(errors) if errors.iter().all(GrantError::waits_for_consent) => Effective::default(),
-            Err(errors) => return Err(errors.iter().map(ToString::to_string).collect()),
+            Err(errors) => {
+                let messages = errors.iter().map(ToString::to_string);
+                return Err(messages.map(because).collect());
+            }
         };
         let plan = Plan {
             name: candidate.name,
@@ -311,6 +439,45 @@ impl PluginHost {
                 }
             })
             .collect()
+    }
+
+    /// What is kept of compiled components.
+    pub(crate) async fn component_cache(&self) -> io::Result<Option<ComponentCache>> {
+        self.on_cache(|cache| {
+            let components = cache.entries()?.into_iter().map(|entry| CachedComponent {
+                component: entry.component,
+                bytes: entry.bytes,
+                used: Timestamp::from_secs(entry.used_secs),
+            });
+            Ok(ComponentCache {
+                bytes_max: cache.bytes_max(),
+                components: components.collect(),
+            })
+        })
+        .await
+    }
+
+    /// Forgets it; gives how many there were.
+    pub(crate) async fn component_cache_clear(&self) -> io::Result<u64> {
+        let cleared = self.on_cache(CodeCache::clear).await?;
+        Ok(cleared.map_or(0, |count| count as u64))
+    }
+
+    /// Does something with the cache, if there is one, on a thread that may wait
+    /// for the disk.
+    async fn on_cache<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&CodeCache) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        let sandbox = Arc::clone(&self.sandbox);
+        tokio::task::spawn_blocking(move || sandbox.cache().map(act).transpose())
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// How components have fared.
+    pub(crate) fn component_usage(&self) -> ComponentUsage {
+        self.sandbox.component_usage()
     }
 
     /// What each instance has used and how it fares, for metrics.
@@ -367,15 +534,9 @@ impl PluginHost {
         })
     }
 
-    /// Compiling takes long and starting waits: on a thread that may.
-    async fn load_planned(&self, plan: Plan) -> Result<Arc<Loaded>, String> {
+    async fn load_planned(&self, plan: Plan) -> Result<Arc<Loaded>, Reason> {
         let sandbox = Arc::clone(&self.sandbox);
-        let loading = tokio::task::spawn_blocking(move || plan.load(&sandbox));
-        match loading.await {
-            Ok(Ok(loaded)) => Ok(Arc::new(loaded)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(panic) => Err(format!("loading it ended in a mistake of ours: {panic}")),
-        }
+        blocking(move || plan.load(&sandbox)).await.map(Arc::new)
     }
 
     /// Tells the stages and intake what runs; gives the number of the edition.
@@ -418,9 +579,11 @@ impl PluginHost {
         }
         // A source is named after the connector that reads it. A connector
         // that cannot run at the moment still gets its payloads: they wait in
-        // the journal, and the dead-letter list says so.
+        // the journal, and the dead-letter list says so. One that has never run
+        // has no sender yet.
         let hooks = slots
             .values()
+            .filter(|slot| !slot.is_new())
             .map(|slot| &slot.made_of.record)
             .filter(|record| record.kind == Kind::Connector && record.enabled)
             .filter_map(|record| {
@@ -443,6 +606,32 @@ impl PluginHost {
     fn slots(&self) -> MutexGuard<'_, BTreeMap<InstanceName, Slot>> {
         // Entries are put in whole.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loads(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = loads.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!("loading an instance ended in a mistake of ours: {error}");
+            }
+        }
+        loads
+    }
+}
+
+/// Compiling takes long and starting waits: on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, Reason> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| Reason {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+        }),
+        Err(panic) => Err(Reason {
+            code: "mistake".to_owned(),
+            message: format!("loading it ended in a mistake of ours: {panic}"),
+        }),
     }
 }
 
@@ -525,7 +714,7 @@ impl Plan {
         let wasm = self
             .bundle
             .wasm(&self.component)
-            .map_err(|error| LoadError::Compile(error.to_string()))?;
+            .map_err(|error| LoadError::Malformed(error.to_string()))?;
         let manifest = self.bundle.manifest();
         let spec = InstanceSpec {
             name: self.name.clone(),

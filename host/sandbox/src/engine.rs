@@ -1,11 +1,13 @@
 //! The engine: how guests are compiled, and how they are interrupted.
 
+use std::hash::{Hash as _, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often running guests are looked at. A limit is noticed at most this
@@ -57,6 +59,39 @@ impl GuestEngine {
 
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+/// An engine that compiles as the others do and runs nothing: without their
+/// pools, which take more address space than a compiler is given.
+///
+/// # Errors
+/// If the machine does not allow what it needs.
+pub(crate) fn compiling_engine() -> wasmtime::Result<Engine> {
+    Engine::new(&config(Allocation::OnDemand))
+}
+
+/// What code has to be compiled for to run in this engine: two engines with the
+/// same number can run each other's. Covers wasmtime's version, its settings
+/// and the processor's abilities.
+pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
+    let mut hasher = Hashed(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().into()
+}
+
+/// The standard library's hashers are neither wide enough nor the same in the
+/// next version.
+struct Hashed(Sha256);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks for it.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 
@@ -148,5 +183,21 @@ impl Drop for Ticker {
             // It cannot panic, and if it did there would be nothing to do.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_without_pools_runs_with_them() {
+        let running = GuestEngine::start().expect("an engine");
+        let compiling = compiling_engine().expect("an engine");
+        assert_eq!(compatibility(running.engine()), compatibility(&compiling));
+        let mut other = config(Allocation::OnDemand);
+        other.epoch_interruption(false);
+        let other = Engine::new(&other).expect("an engine");
+        assert_ne!(compatibility(&other), compatibility(&compiling));
     }
 }

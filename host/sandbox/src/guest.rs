@@ -144,11 +144,11 @@ impl<E> Guest<E> {
         store.set_hostcall_fuel(output);
         let started = pre
             .instantiate(&mut store)
-            .and_then(|started| load(&mut store, &started));
+            .map_err(|error| failure_of(&error, store.data()))
+            .and_then(|started| load(&mut store, &started).map_err(|error| misshapen(&error)));
         match started {
             Ok(exports) => Ok(Self { store, exports }),
-            Err(error) => {
-                let failure = failure_of(&error, store.data());
+            Err(failure) => {
                 instance.note_failure(Call::Start.as_str(), &failure);
                 Err(failure)
             }
@@ -226,6 +226,12 @@ pub(crate) fn fault_or<T>(
     answer: Result<T, crate::bindings::faultline::plugin::types::Fault>,
 ) -> Result<T, CallError> {
     answer.map_err(|fault| CallError::Fault(Fault::from(fault)))
+}
+
+/// An export has another type than the contract's.
+fn misshapen(error: &wasmtime::Error) -> Failure {
+    let text = format!("does not fit faultline:plugin@0.1.0: {error:#}");
+    Failure::Contract(first_lines(&text))
 }
 
 /// What an error of the engine means.

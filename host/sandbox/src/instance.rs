@@ -23,7 +23,7 @@ use crate::stats::Stats;
 const FAILURE_ROW_EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait for a row of the audit log to be written.
-const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
+pub(crate) const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What an instance is made of.
 #[derive(Debug, Clone)]
@@ -232,6 +232,15 @@ async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, Ser
         .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
 }
 
+/// Waits for what was asked of the rest of the host, on a thread that may.
+pub(crate) fn wait<T>(
+    runtime: &Handle,
+    wait_max: Duration,
+    pending: Pending<'_, T>,
+) -> Result<T, ServiceError> {
+    runtime.block_on(within(wait_max, pending))
+}
+
 /// Bytes of log lines that an instance may still write in this minute, all of
 /// its guests together.
 pub(crate) struct LogBudget {
@@ -250,8 +259,8 @@ struct Minute {
 pub(crate) enum LogVerdict {
     /// Yes; and so many lines before it were not.
     Write { dropped_before: u64 },
-    /// No.
-    Drop,
+    /// No; and whether it is the first of this minute.
+    Drop { is_first: bool },
 }
 
 impl LogBudget {
@@ -279,7 +288,9 @@ impl LogBudget {
         }
         if minute.written + bytes > self.per_minute {
             minute.dropped += 1;
-            return LogVerdict::Drop;
+            return LogVerdict::Drop {
+                is_first: minute.dropped == 1,
+            };
         }
         minute.written += bytes;
         LogVerdict::Write { dropped_before }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::grant::Use;
 use faultline_domain::id::Digest;
-use faultline_domain::plugin::{Failure, Inputs, Kind};
+use faultline_domain::plugin::{Inputs, Kind};
 use faultline_egress::Egress;
-use thiserror::Error;
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::exports::faultline::plugin as exports;
+use crate::cache::CodeCache;
+use crate::compile::Compiler;
+use crate::components::{ComponentUsage, Components};
 use crate::connector::WasmConnector;
 use crate::convert::{clip, line};
 use crate::correlator::WasmCorrelator;
@@ -18,63 +21,27 @@ use crate::detector::WasmDetectorFactory;
 use crate::engine::GuestEngine;
 use crate::guest::{Call, Guest, GuestState};
 use crate::host;
-use crate::imports::{self, ImportError};
-use crate::instance::{Clock, Instance, InstanceSpec};
+use crate::imports;
+use crate::instance::{AUDIT_WAIT_MAX, Clock, Instance, InstanceSpec, wait};
+use crate::load_error::LoadError;
+use crate::outline::Outline;
 use crate::poller::WasmPoller;
 use crate::pool::Pool;
 use crate::services::Services;
 use crate::stats::Usage;
 use crate::wasi;
 
-/// The most bytes of a component.
-pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// What the audit log calls a file of the cache that was not used.
+const CACHE_REFUSED: &str = "cache.refused";
 
 /// The most complaints of a component about its configuration that are passed
 /// on.
 const COMPLAINTS_MAX: usize = 20;
 
-/// Why a component cannot be loaded.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// It is larger than any component should be.
-    #[error("the component has {0} bytes; {COMPONENT_BYTES_MAX} at most")]
-    TooLarge(usize),
-    /// Not WebAssembly, or of a sort that this engine does not run.
-    #[error("the component cannot be compiled: {0}")]
-    Compile(String),
-    /// It wants what it must not have.
-    #[error("{}", join(.0))]
-    Imports(Vec<ImportError>),
-    /// It is not what its manifest says.
-    #[error("is declared as a {kind}, but does not export faultline:plugin/{interface}@0.1.0")]
-    Exports {
-        /// What it is declared as.
-        kind: Kind,
-        /// What it would have to export.
-        interface: &'static str,
-    },
-    /// It has a function that it should have, in another shape.
-    #[error("does not fit faultline:plugin@0.1.0: {0}")]
-    Shape(String),
-    /// This host does not run components of this kind.
-    #[error("is {0}, which this version of Faultline does not run")]
-    Kind(&'static str),
-    /// It complains about its configuration.
-    #[error("the component refuses its configuration: {}", .0.join("; "))]
-    Config(Vec<String>),
-    /// It fails before it does anything.
-    #[error("the component cannot be started: {0}")]
-    Start(#[from] Failure),
-}
-
-fn join(errors: &[ImportError]) -> String {
-    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    texts.join("; ")
-}
-
 /// Compiles and runs components.
 pub struct Sandbox {
     observers: GuestEngine,
+    components: Components,
     services: Arc<dyn Services>,
     egress: Option<Egress>,
     runtime: Handle,
@@ -157,7 +124,8 @@ impl Loaded {
 }
 
 impl Sandbox {
-    /// Starts the engine.
+    /// Starts the engine. Components are compiled in this process, and anew each
+    /// time, unless [`Sandbox::with_compiler`] says otherwise.
     ///
     /// # Errors
     /// If the machine does not allow what it needs.
@@ -167,9 +135,12 @@ impl Sandbox {
         clock: Clock,
     ) -> Result<Self, LoadError> {
         let observers =
-            GuestEngine::start().map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+            GuestEngine::start().map_err(|error| LoadError::Compiler(format!("{error:#}")))?;
+        let engine = observers.engine().clone();
+        let components = Components::new(engine, Compiler::in_process(), None, "");
         Ok(Self {
             observers,
+            components,
             services,
             egress: None,
             runtime,
@@ -184,6 +155,40 @@ impl Sandbox {
             egress: Some(egress),
             ..self
         }
+    }
+
+    /// Sets who compiles components, and where code is kept. `build` names this
+    /// program: what another build has kept is compiled anew.
+    #[must_use]
+    pub fn with_compiler(
+        mut self,
+        compiler: Compiler,
+        cache: Option<CodeCache>,
+        build: &str,
+    ) -> Self {
+        let engine = self.observers.engine().clone();
+        self.components = Components::new(engine, compiler, cache, build);
+        self
+    }
+
+    /// How components have fared since the sandbox was started.
+    pub fn component_usage(&self) -> ComponentUsage {
+        self.components.counted()
+    }
+
+    /// The cache of compiled components, if there is one.
+    pub fn cache(&self) -> Option<&CodeCache> {
+        self.components.cache()
+    }
+
+    /// Compiles a component unless that was done already: loading it is quick
+    /// from then on. Waits, as [`Sandbox::load`] does.
+    ///
+    /// # Errors
+    /// If it is none, or takes more than it may.
+    pub fn prepare(&self, wasm: &[u8]) -> Result<(), LoadError> {
+        let prepared = Outline::read(wasm).and_then(|_| self.component(wasm).map(drop));
+        self.counted(prepared)
     }
 
     /// Loads a component: checks what it imports and exports, compiles it,
@@ -202,18 +207,30 @@ impl Sandbox {
         wasm: &[u8],
         declared: &[Use],
     ) -> Result<Loaded, LoadError> {
-        let engine = self.observers.engine();
-        let component = compile(engine, wasm)?;
-        let has = |interface: &str| {
-            let name = format!("faultline:plugin/{interface}@0.1.0");
-            component.get_export_index(None, &name).is_some()
-        };
+        self.counted(self.try_load(spec, role, wasm, declared))
+    }
+
+    fn counted<T>(&self, loaded: Result<T, LoadError>) -> Result<T, LoadError> {
+        loaded.inspect_err(|error| self.components.note_refusal(error))
+    }
+
+    fn try_load(
+        &self,
+        spec: InstanceSpec,
+        role: Role,
+        wasm: &[u8],
+        declared: &[Use],
+    ) -> Result<Loaded, LoadError> {
+        // What it says of itself can be refused before anything is compiled.
+        let outline = Outline::read(wasm)?;
+        let has = |interface: &str| outline.has(interface);
         check_exports(role.kind(), &has)?;
         let polls = role.kind() == Kind::Connector && has("poll");
-        let types = component.component_type();
-        let names: Vec<&str> = types.imports(engine).map(|(name, _)| name).collect();
-        imports::check(names, role.kind(), polls, declared, spec.wasi)
+        let imports = outline.imports.iter().map(String::as_str);
+        imports::check(imports, role.kind(), polls, declared, spec.wasi)
             .map_err(LoadError::Imports)?;
+        let engine = self.observers.engine();
+        let component = self.component(wasm)?;
         let mut linker = host::linker(engine, declared).map_err(shape)?;
         if spec.wasi {
             wasi::link(&mut linker, engine, &component).map_err(shape)?;
@@ -231,8 +248,32 @@ impl Sandbox {
         }
         into_loaded(role, polls, pre, instance)
     }
+
+    fn component(&self, wasm: &[u8]) -> Result<Component, LoadError> {
+        let digest = Digest::of(wasm);
+        self.components.get(digest, wasm, |reason| {
+            tracing::warn!(
+                "a file of the cache of compiled components was refused, and {digest} is compiled \
+                 anew: {reason}"
+            );
+            let entry = Entry {
+                at: (self.clock)(),
+                actor: "host".to_owned(),
+                action: CACHE_REFUSED.to_owned(),
+                subject: format!("component:{digest}"),
+                stage: Stage::Event,
+                detail: serde_json::json!({ "reason": reason }).to_string(),
+            };
+            if let Err(error) = wait(&self.runtime, AUDIT_WAIT_MAX, self.services.audit(entry)) {
+                tracing::error!("that cannot be recorded: {error}");
+            }
+        })
+    }
 }
 
+/// Starts a guest once, so that one that cannot be started, or has an export of
+/// another type than the contract's, is refused here and not at its first
+/// payload.
 fn into_loaded(
     role: Role,
     polls: bool,
@@ -248,40 +289,49 @@ fn into_loaded(
                 pool: Pool::new(instance.spec.reuse),
                 family,
             });
+            Guest::start(&pre, &connector.instance, |store, started| {
+                connector.decode.load(store, started)
+            })?;
             if polls {
                 let poller = WasmPoller {
                     poll: exports::poll::GuestIndices::new(&pre).map_err(shape)?,
                     pre,
                     instance,
                 };
+                Guest::start(&poller.pre, &poller.instance, |store, started| {
+                    poller.poll.load(store, started)
+                })?;
                 Loaded::Poller(connector, Arc::new(poller))
             } else {
                 Loaded::Connector(connector)
             }
         }
-        Role::Detector { inputs } => Loaded::Detector(Arc::new(WasmDetectorFactory {
-            detect: exports::detect::GuestIndices::new(&pre).map_err(shape)?,
-            pre,
-            instance,
-            inputs,
-        })),
-        Role::Correlator => Loaded::Correlator(Arc::new(WasmCorrelator {
-            correlate: exports::correlate::GuestIndices::new(&pre).map_err(shape)?,
-            pool: Pool::new(instance.spec.reuse),
-            pre,
-            instance,
-        })),
+        Role::Detector { inputs } => {
+            let detect = exports::detect::GuestIndices::new(&pre).map_err(shape)?;
+            Guest::start(&pre, &instance, |store, started| {
+                detect.load(store, started)
+            })?;
+            Loaded::Detector(Arc::new(WasmDetectorFactory {
+                pre,
+                instance,
+                detect,
+                inputs,
+            }))
+        }
+        Role::Correlator => {
+            let correlate = exports::correlate::GuestIndices::new(&pre).map_err(shape)?;
+            Guest::start(&pre, &instance, |store, started| {
+                correlate.load(store, started)
+            })?;
+            Loaded::Correlator(Arc::new(WasmCorrelator {
+                pool: Pool::new(instance.spec.reuse),
+                pre,
+                instance,
+                correlate,
+            }))
+        }
         Role::Action => return Err(LoadError::Kind("an action")),
     })
-}
-
-fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Component, LoadError> {
-    if wasm.len() > COMPONENT_BYTES_MAX {
-        return Err(LoadError::TooLarge(wasm.len()));
-    }
-    // From bytes of WebAssembly only: what was compiled elsewhere could be any
-    // code at all.
-    Component::from_binary(engine, wasm).map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
 fn check_exports(kind: Kind, has: &impl Fn(&str) -> bool) -> Result<(), LoadError> {

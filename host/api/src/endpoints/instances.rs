@@ -22,7 +22,7 @@ use crate::control::InstanceState;
 use crate::extract::{JsonBody, NoBody, NoQuery, Path, Query, RequestBody};
 use crate::instance_settings::InstanceSettings;
 use crate::instances::{
-    check, check_as_it_is, component, find, gone, statuses, subject, summary, view,
+    check, check_as_it_is, component, find, gone, prepare, statuses, subject, summary, view,
 };
 use crate::listing::{Limit, page_by_key};
 use crate::problem::Problem;
@@ -106,6 +106,10 @@ pub(crate) async fn instance_create(
 ) -> Result<(StatusCode, Json<Instance>), Problem> {
     let name = InstanceName::new(body.name)
         .map_err(|error| Problem::invalid("name", error.to_string()))?;
+    let digest = bundles::find(&shared.store, Place::Body, &body.plugin)
+        .await?
+        .digest;
+    prepare(&shared, &caller, &name, digest, body.component.as_deref()).await?;
     let _changing = shared.turn().await?;
     if shared.store.instance_fetch(&name).await?.is_some() {
         let what = "instance";
@@ -162,6 +166,7 @@ pub(crate) async fn instance_config_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceConfigPut>,
 ) -> Answered<Instance> {
+    prepare_as_it_is(&shared, &caller, &name).await?;
     let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let record = InstanceRecord {
@@ -205,6 +210,7 @@ pub(crate) async fn instance_settings_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceSettingsPut>,
 ) -> Answered<Instance> {
+    prepare_as_it_is(&shared, &caller, &name).await?;
     let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let record = InstanceRecord {
@@ -297,6 +303,13 @@ async fn set_enabled(
     };
     let entry = caller.event(shared.now(), action, &subject(&record.name), json!({}));
     update(shared, record, entry).await
+}
+
+/// What an instance is made of, compiled before anybody waits for it.
+async fn prepare_as_it_is(shared: &Shared, caller: &Caller, name: &str) -> Result<(), Problem> {
+    let record = find(shared, name).await?;
+    let component = Some(record.component.as_str());
+    prepare(shared, caller, &record.name, record.bundle, component).await
 }
 
 async fn update(

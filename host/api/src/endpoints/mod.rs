@@ -4,6 +4,7 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod commands;
+pub(crate) mod component_cache;
 pub(crate) mod dead_letters;
 pub(crate) mod envelopes;
 pub(crate) mod events;

@@ -12,7 +12,7 @@ use super::{Answered, App};
 use crate::access::Caller;
 use crate::bundles;
 use crate::extract::{JsonBody, NoQuery, Path, RequestBody};
-use crate::instances::{check, component, find, gone, plugin_of, subject, view};
+use crate::instances::{check, component, find, gone, plugin_of, prepare, subject, view};
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::views::{InstanceUpgrade, InstanceUpgradeTo, Place};
@@ -38,10 +38,18 @@ pub(crate) async fn instance_upgrade(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceUpgradeTo>,
 ) -> Answered<InstanceUpgrade> {
-    let _changing = shared.turn().await?;
     let before = find(&shared, &name).await?;
     let from = plugin_of(&shared, &before).await?;
     let meant = body.plugin.unwrap_or_else(|| from.0.clone());
+    let digest = bundles::find(&shared.store, Place::Body, &meant)
+        .await?
+        .digest;
+    let component_name = body.component.as_deref().unwrap_or(&before.component);
+    prepare(&shared, &caller, &before.name, digest, Some(component_name)).await?;
+    let _changing = shared.turn().await?;
+    // What is decided is decided by what is there now.
+    let before = find(&shared, &name).await?;
+    let from = plugin_of(&shared, &before).await?;
     let found = bundles::find(&shared.store, Place::Body, &meant).await?;
     let bundle = bundles::whole(&shared.store, found.digest).await?;
     let component_name = body.component.as_deref().unwrap_or(&before.component);

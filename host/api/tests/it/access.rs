@@ -26,6 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "change_fetch",
             "change_list",
             "command_fetch",
+            "component_cache_fetch",
             "dead_letter_list",
             "edge_list",
             "event_stream",
@@ -55,6 +56,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "audit_list",
             "audit_verify",
+            "component_cache_clear",
             "dead_letter_redrive",
             "envelope_fetch",
             "history_digest_fetch",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use faultline_api::{ApiLimits, InstanceState, InstanceStatus, SupervisionStatus, Usage};
+use faultline_api::{ApiLimits, InstanceState, InstanceStatus, Reason, SupervisionStatus, Usage};
 use faultline_domain::access::Role;
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Limits;
@@ -155,15 +155,38 @@ async fn what_could_not_run_is_not_made() {
     }
     bench
         .machinery
-        .tell(|told| told.objections = vec!["imports a clock".to_owned()]);
+        .tell(|told| told.objections = vec![reason("import", "imports a clock")]);
     let problem = bench.create(&poll()).await.problem("invalid");
     let detail = problem["detail"].as_str().expect("a detail");
-    assert_eq!(detail, "poll could not run so: imports a clock");
+    assert_eq!(detail, "poll could not run so: import: imports a clock");
+    bench.machinery.tell(|told| {
+        told.uncompilable = Some(reason("limit.compile-time", "took too long"));
+    });
+    let problem = bench.create(&poll()).await.problem("invalid");
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert_eq!(
+        detail,
+        "poll could not run so: limit.compile-time: took too long"
+    );
     assert_eq!(
         bench.actions().await,
-        ["plugin.install", "instance.refused"]
+        ["plugin.install", "instance.refused", "instance.refused"]
+    );
+    let rows = bench.walk(Role::Operator, "/api/v1/audit", 10).await;
+    let row = rows.iter().find(|row| row["action"] == "instance.refused");
+    let detail = row.expect("a row")["detail"].as_str().expect("a text");
+    assert!(
+        detail.contains(r#""codes":["limit.compile-time"]"#),
+        "{detail}"
     );
     assert!(bench.walk(Role::Viewer, INSTANCES, 10).await.is_empty());
+}
+
+fn reason(code: &str, message: &str) -> Reason {
+    Reason {
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 
 use std::sync::Mutex;
 
-use faultline_api::{Answer, Candidate, Condition, Control, InstanceStatus, StageStatus};
+use faultline_api::{
+    Answer, Candidate, ComponentCache, Condition, Control, InstanceStatus, Reason, StageStatus,
+};
+use faultline_bundle::Bundle;
 use faultline_domain::id::InstanceName;
 
 #[derive(Default)]
@@ -17,9 +20,12 @@ pub(crate) struct Told {
     pub(crate) plugins_changed: u32,
     pub(crate) tokens_changed: u32,
     /// What is held against the next candidates.
-    pub(crate) objections: Vec<String>,
+    pub(crate) objections: Vec<Reason>,
+    /// What is held against compiling the next components.
+    pub(crate) uncompilable: Option<Reason>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) instances: Vec<InstanceStatus>,
+    pub(crate) cache: Option<ComponentCache>,
     pub(crate) stages: Vec<StageStatus>,
     /// What was to be polled, and whether from the start.
     pub(crate) polls: Vec<(InstanceName, bool)>,
@@ -55,7 +61,7 @@ impl Control for Machinery {
         self.answer(|told| told.instances.clone())
     }
 
-    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<String>>> {
+    fn check(&self, candidate: Candidate) -> Answer<'_, Result<(), Vec<Reason>>> {
         self.answer(|told| {
             told.candidates.push(candidate);
             if told.objections.is_empty() {
@@ -70,6 +76,24 @@ impl Control for Machinery {
         self.answer(|told| {
             told.polls.push((instance, from_start));
             told.unpolled.clone().map_or(Ok(()), Err)
+        })
+    }
+
+    fn prepare(&self, _: Bundle, _: String) -> Answer<'_, Result<(), Reason>> {
+        self.answer(|told| told.uncompilable.clone().map_or(Ok(()), Err))
+    }
+
+    fn component_cache(&self) -> Answer<'_, std::io::Result<Option<ComponentCache>>> {
+        self.answer(|told| Ok(told.cache.clone()))
+    }
+
+    fn component_cache_clear(&self) -> Answer<'_, std::io::Result<u64>> {
+        self.answer(|told| {
+            let cleared = told
+                .cache
+                .as_mut()
+                .map(|cache| cache.components.drain(..).count());
+            Ok(cleared.map_or(0, |count| count as u64))
         })
     }
 

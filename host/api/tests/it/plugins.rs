@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 use data_encoding::BASE64;
+use faultline_api::{CachedComponent, ComponentCache};
 use faultline_domain::access::Role;
+use faultline_domain::id::Digest;
+use faultline_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{Answer, Bench};
@@ -212,4 +215,40 @@ async fn what_is_no_bundle_is_refused_with_the_reason() {
     assert!(bench.actions().await.is_empty());
     assert!(bench.store.bundle_list().await.expect("reads").is_empty());
     assert_eq!(bench.machinery.tell(|told| told.plugins_changed), 0);
+}
+
+#[tokio::test]
+async fn the_cache_of_compiled_components_is_shown_and_emptied() {
+    const CACHE: &str = "/api/v1/component-cache";
+    let bench = Bench::open().await;
+    let none = bench.get(Role::Viewer, CACHE).await.expect(200);
+    assert_eq!(none["enabled"], false);
+    let digest = Digest::of(COMPONENT);
+    bench.machinery.tell(|told| {
+        told.cache = Some(ComponentCache {
+            bytes_max: 1_000,
+            components: vec![CachedComponent {
+                component: digest,
+                bytes: 10,
+                used: Timestamp::from_secs(1),
+            }],
+        });
+    });
+    let cache = bench.get(Role::Viewer, CACHE).await.expect(200);
+    let expected = json!({
+        "enabled": true,
+        "bytes": 10,
+        "bytes_max": 1_000,
+        "components": [{
+            "component": digest.to_string(),
+            "bytes": 10,
+            "used": "1970-01-01T00:00:01.000000Z",
+        }],
+    });
+    assert_eq!(cache, expected);
+    let cleared = bench.bare(Method::DELETE, Role::Operator, CACHE).await;
+    assert_eq!(cleared.expect(200), json!({"removed": 1}));
+    let cache = bench.get(Role::Viewer, CACHE).await.expect(200);
+    assert_eq!(cache["components"], json!([]));
+    assert_eq!(bench.actions().await, ["cache.clear", "cache.clear"]);
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use faultline_api::views::{
-    DeadLetter, InstanceStateWord, InstanceSummary, Page, PluginSummary, Refusal, Source, Status,
+    ComponentCache, DeadLetter, InstanceStateWord, InstanceSummary, Page, PluginSummary, Refusal,
+    Source, Status,
 };
 use serde::Serialize;
 
@@ -319,6 +320,19 @@ async fn plugins(client: &Client, is_own: bool, findings: &mut Findings) -> Resu
             }
             InstanceStateWord::Compiling | InstanceStateWord::Disabled => {}
         }
+    }
+    let cache: ComponentCache = client.get("/component-cache").await?;
+    if cache.enabled {
+        let kept = bytesize::ByteSize(cache.bytes).display().iec();
+        findings.good(format!(
+            "{} compiled components are kept, {kept}",
+            cache.components.len()
+        ));
+    } else {
+        findings.note(
+            "compiled components are not kept: each start compiles them again",
+            "set `[plugins.compile] cache`, or look at what the server's log says about it",
+        );
     }
     let all = instances.items.len();
     if is_own {

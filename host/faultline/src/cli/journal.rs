@@ -312,7 +312,8 @@ async fn import_into(node: &Node, reader: &mut Reader) -> Result<(u64, u64, u64)
             }
         );
     }
-    node.host.reload().await?;
+    let reload = node.host.reload().await?;
+    node.host.loaded(&reload).await;
     let plugins = node.host.plugins().borrow().plugins.clone();
     let settings = node
         .config

@@ -21,6 +21,7 @@ mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -129,6 +130,15 @@ enum Command {
     History(history::HistoryCommand),
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
+    /// Compile a component that comes in on the standard input: what the server
+    /// starts by itself
+    #[command(hide = true)]
+    CompileWorker {
+        /// The most bytes of memory
+        memory_bytes: u64,
+        /// The most seconds of processors
+        cpu_seconds: u64,
+    },
     /// Print a script that completes commands in a shell
     Completions {
         /// Which shell
@@ -137,6 +147,18 @@ enum Command {
 }
 
 impl Cli {
+    /// What compiling may take, in bytes and in time of processors, if this
+    /// process is to compile and do nothing else.
+    pub(crate) const fn compile_worker(&self) -> Option<(u64, Duration)> {
+        match self.command {
+            Command::CompileWorker {
+                memory_bytes,
+                cpu_seconds,
+            } => Some((memory_bytes, Duration::from_secs(cpu_seconds))),
+            _ => None,
+        }
+    }
+
     /// Does what was asked for.
     ///
     /// # Errors
@@ -182,6 +204,7 @@ impl Command {
             Command::History(command) => history::run(global, &command).await?,
             Command::Serve
             | Command::Config(_)
+            | Command::CompileWorker { .. }
             | Command::Openapi
             | Command::Completions { .. } => {}
         }

@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use faultline_api::views::{
-    CommandOutcome, CommandStatus, Instance, InstanceSummary, InstanceUpgrade, LimitsView, Page,
-    Plugin, PluginComponent, PluginSummary, Poll, PollNow, RequestedUse, Time, UsageView,
+    CommandOutcome, CommandStatus, ComponentCache, ComponentCacheCleared, Instance,
+    InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent, PluginSummary,
+    Poll, PollNow, RequestedUse, Time, UsageView,
 };
 use faultline_bundle::{Bundle, Component, Manifest};
 use faultline_domain::secret::SecretRef;
@@ -74,6 +75,18 @@ pub(crate) enum PluginCommand {
         /// The instance
         instance: String,
     },
+    /// What is kept of compiled components, so that they need not be compiled
+    /// again
+    #[command(subcommand)]
+    Cache(CacheCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// The components, the latest used first
+    List,
+    /// Remove them all; whatever runs, runs on
+    Clear,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +227,8 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
         PluginCommand::Enable { instance } => switch(client, global, instance, "enable").await,
         PluginCommand::Disable { instance } => switch(client, global, instance, "disable").await,
         PluginCommand::Resume { instance } => resume(client, global, instance).await,
+        PluginCommand::Cache(CacheCommand::List) => cache(client, global).await,
+        PluginCommand::Cache(CacheCommand::Clear) => clear_cache(client, global).await,
     };
     reached.close().await;
     done
@@ -269,6 +284,49 @@ async fn list(client: &Client, global: &Global) -> Result<()> {
     ];
     text.push_str(&table(&heading, rows));
     output::print(&text)
+}
+
+/// The path of the cache of compiled components.
+const CACHE: &str = "/component-cache";
+
+async fn cache(client: &Client, global: &Global) -> Result<()> {
+    let cache: ComponentCache = client.get(CACHE).await?;
+    if global.json {
+        return output::json(&cache);
+    }
+    if !cache.enabled {
+        return output::print(
+            "Compiled components are not kept: `[plugins.compile] cache` is 0, or the server's log \
+             says why.\n",
+        );
+    }
+    let rows = cache
+        .components
+        .iter()
+        .map(|kept| vec![kept.component.clone(), size(kept.bytes), time(kept.used)]);
+    let mut text = table(&["COMPONENT", "SIZE", "LAST USED"], rows);
+    let _ = writeln!(
+        text,
+        "\n{} of {} are used",
+        size(cache.bytes),
+        size(cache.bytes_max)
+    );
+    output::print(&text)
+}
+
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
+async fn clear_cache(client: &Client, global: &Global) -> Result<()> {
+    let cleared: ComponentCacheCleared = client.ask(Method::DELETE, CACHE, None::<&()>).await?;
+    if global.json {
+        return output::json(&cleared);
+    }
+    output::print(&format!(
+        "{} compiled components were removed.\n",
+        cleared.removed
+    ))
 }
 
 async fn inspect(client: &Client, global: &Global, what: &str) -> Result<()> {

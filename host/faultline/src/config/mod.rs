@@ -30,7 +30,7 @@ pub(crate) use egress::{EgressConfig, SecretsConfig};
 pub(crate) use intake::IntakeConfig;
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use pipeline::PipelineConfig;
-pub(crate) use plugins::PluginsConfig;
+pub(crate) use plugins::{CompileConfig, PluginsConfig};
 pub(crate) use retention::RetentionConfig;
 
 /// All keys with their defaults and what they mean, as a file.

@@ -1,9 +1,11 @@
 //! Plugins: which come with the binary, and what any of them may ask for.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use faultline_domain::plugin::Limits;
+use faultline_sandbox::CompileLimits;
 use serde::{Deserialize, Serialize};
 
 use super::supervision::SupervisionConfig;
@@ -24,6 +26,28 @@ pub(crate) struct PluginsConfig {
     pub(crate) secrets: SecretsConfig,
     /// `[plugins.supervision]`
     pub(crate) supervision: SupervisionConfig,
+    /// `[plugins.compile]`
+    pub(crate) compile: CompileConfig,
+}
+
+/// `[plugins.compile]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct CompileConfig {
+    /// How many components are compiled at a time.
+    pub(crate) at_once: NonZeroUsize,
+    /// Address space of a process that compiles.
+    pub(crate) memory: ByteSize,
+    /// Time on processors for one component.
+    #[serde(with = "humantime_serde")]
+    pub(crate) cpu: Duration,
+    /// Time on the clock for one component.
+    #[serde(with = "humantime_serde")]
+    pub(crate) wall: Duration,
+    /// Machine code that one component may become.
+    pub(crate) output: ByteSize,
+    /// Machine code that is kept in the data folder; 0 keeps none.
+    pub(crate) cache: ByteSize,
 }
 
 /// `[plugins.ceiling]`
@@ -68,6 +92,48 @@ impl Default for PluginsConfig {
             egress: EgressConfig::default(),
             secrets: SecretsConfig::default(),
             supervision: SupervisionConfig::default(),
+            compile: CompileConfig::default(),
+        }
+    }
+}
+
+impl Default for CompileConfig {
+    fn default() -> Self {
+        let limits = CompileLimits::default();
+        Self {
+            at_once: NonZeroUsize::MIN.saturating_add(1),
+            memory: ByteSize(limits.memory_bytes),
+            cpu: limits.cpu,
+            wall: limits.wall,
+            output: ByteSize(limits.output_bytes),
+            cache: ByteSize::gib(1),
+        }
+    }
+}
+
+impl CompileConfig {
+    fn check(&self) -> Option<String> {
+        // The program itself is in there, and what a compiler needs for the
+        // smallest of components.
+        let least = ByteSize::mib(256);
+        if self.memory < least {
+            let memory = self.memory;
+            return Some(format!(
+                "[plugins.compile] memory is {memory}; it must be {least} at least"
+            ));
+        }
+        let second = Duration::from_secs(1);
+        (self.cpu < second || self.wall < second)
+            .then(|| "[plugins.compile] cpu and wall must be 1s at least".to_owned())
+    }
+
+    /// What compiling one component may take.
+    pub(crate) fn limits(&self) -> CompileLimits {
+        CompileLimits {
+            memory_bytes: self.memory.as_u64(),
+            cpu: self.cpu,
+            wall: self.wall,
+            output_bytes: self.output.as_u64(),
         }
     }
 }
@@ -101,7 +167,9 @@ impl PluginsConfig {
             let memory = self.ceiling.memory;
             format!("[plugins.ceiling] memory is {memory}; it can be {most} at most")
         });
-        ceiling.or_else(|| self.supervision.check())
+        ceiling
+            .or_else(|| self.supervision.check())
+            .or_else(|| self.compile.check())
     }
 
     /// The most that any manifest can ask for.

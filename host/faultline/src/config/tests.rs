@@ -88,6 +88,12 @@ fn what_is_wrong_is_named_with_its_place_and_remedy() {
             &["memory is 2.0 GiB"],
         ),
         (
+            "[plugins.compile]\nmemory = \"1MiB\"",
+            &["memory is 1.0 MiB", "256.0 MiB at least"],
+        ),
+        ("[plugins.compile]\nwall = \"1ms\"", &["1s at least"]),
+        ("[plugins.compile]\nat-once = 0", &["faultline.toml:2:11"]),
+        (
             "[intake]\nrequire-token = false\nlisten = \"0.0.0.0:4318\"",
             &["anybody could send"],
         ),

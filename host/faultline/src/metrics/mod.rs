@@ -5,6 +5,7 @@
 //! operator installed; of sources those that send most have their own rows, and
 //! the others share one.
 
+mod components;
 mod conditions;
 mod leases;
 mod plugins;
@@ -15,6 +16,7 @@ mod stages;
 
 use faultline_api::Condition;
 use faultline_intake::metrics::Metrics as IntakeMetrics;
+use faultline_sandbox::ComponentUsage;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
@@ -31,6 +33,7 @@ pub(crate) fn text(
     intake: &IntakeMetrics,
     sources: &SourceRows,
     plugins: &[PluginRow],
+    components: &ComponentUsage,
     polls: &Polls,
     conditions: &[Condition],
     leases: &[LeaseCounts],
@@ -40,6 +43,7 @@ pub(crate) fn text(
     stages::register(&mut registry, stages);
     sources::register(&mut registry, sources);
     plugins::register(&mut registry, plugins);
+    components::register(&mut registry, components);
     pollers::register(&mut registry, polls);
     conditions::register(&mut registry, conditions);
     leases::register(&mut registry, leases);

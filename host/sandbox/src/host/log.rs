@@ -1,5 +1,7 @@
 //! `log`: lines for the operator. Always granted, under a budget.
 
+use faultline_domain::plugin::{Failure, Limit};
+
 use crate::bindings::faultline::plugin::log::{Host, Level};
 use crate::guest::GuestState;
 use crate::instance::LogVerdict;
@@ -19,7 +21,19 @@ impl Host for GuestState {
 pub(crate) fn log_line(state: &GuestState, level: Level, message: &str) {
     let line = escaped(message);
     match state.instance.log.take(line.len() as u64) {
-        LogVerdict::Drop => state.instance.stats.drop_log_line(),
+        LogVerdict::Drop { is_first } => {
+            state.instance.stats.drop_log_line();
+            if is_first {
+                let most = state.instance.spec.limits.log_bytes_per_minute;
+                let failure = Failure::Limit {
+                    limit: Limit::Log,
+                    message: format!(
+                        "wrote more than {most} bytes of log lines a minute; what is over is dropped"
+                    ),
+                };
+                state.instance.note_failure(state.call.as_str(), &failure);
+            }
+        }
         LogVerdict::Write { dropped_before } => {
             if dropped_before > 0 {
                 emit(

@@ -93,14 +93,21 @@ fn a_component_that_would_use_up_what_guests_share() {
     let bench = Bench::new();
     let with = |tables: usize| {
         let instances = "(core instance (instantiate $m))".repeat(tables);
-        let text = format!("(component (core module $m (table 1 funcref)) {instances})");
+        let text = format!(
+            "(component (core module $m (table 1 funcref)) {instances}
+                (core module $d (func (export \"decode\")))
+                (core instance $i (instantiate $d))
+                (func $decode (canon lift (core func $i \"decode\")))
+                (instance $exports (export \"decode\" (func $decode)))
+                (export \"faultline:plugin/decode@0.1.0\" (instance $exports)))"
+        );
         let wasm = wat::parse_str(text).expect("a component");
         refusal(&bench, connector(), &wasm, &[])
     };
-    assert!(with(64).contains("does not export"), "as many as it may");
+    assert!(with(64).contains("does not fit"), "as many as it may");
     let message = with(65);
     assert!(message.contains("65 tables"), "{message}");
-    let message = with(129);
+    let message = with(128);
     assert!(message.contains("129 core module instances"), "{message}");
 }
 

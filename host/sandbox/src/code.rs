@@ -1,0 +1,47 @@
+//! Machine code that this host made of a component, and the one place where it
+//! is made runnable.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What the compiler of this host made of a component, as it is kept.
+///
+/// Whoever can make one of these can run anything at all in this process. So
+/// there are two ways to one, both in this crate: from the
+/// [compiler](crate::compile), and from the [cache](crate::cache) once its
+/// seal was verified. Nothing from a bundle or from the API comes near.
+pub(crate) struct Code {
+    bytes: Vec<u8>,
+    /// What stands before the code in the bytes: the head of a file.
+    begin: usize,
+}
+
+impl Code {
+    /// Vouches for bytes that this host's own compiler answered with, after so
+    /// many that are something else.
+    pub(crate) const fn vouched(bytes: Vec<u8>, begin: usize) -> Self {
+        Self { bytes, begin }
+    }
+
+    /// The code.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.begin..).unwrap_or_default()
+    }
+
+    /// Makes it runnable. The engine checks that it was compiled for it.
+    ///
+    /// # Errors
+    /// If it was compiled for another engine, or needs more than the engine
+    /// gives to one component.
+    #[expect(
+        unsafe_code,
+        reason = "there is no other way to run what was compiled in another process"
+    )]
+    pub(crate) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: wasmtime asks that the bytes be what `precompile_component`
+        // gave, unchanged. They are: see above. They are in memory that nobody
+        // else writes to, and are copied from there, so that what was verified
+        // is what runs.
+        unsafe { Component::deserialize(engine, self.as_bytes()) }
+    }
+}
