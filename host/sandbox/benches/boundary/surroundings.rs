@@ -36,11 +36,22 @@ impl Surroundings {
     /// Loads the first component of a first-party bundle, with its own
     /// defaults and limits.
     pub(crate) fn load(&self, name: &str) -> Result<Loaded, Box<dyn Error>> {
+        self.load_from("bundles", name, "{}")
+    }
+
+    /// Loads the first component of a bundle in a folder of Cargo's target
+    /// folder, with this configuration.
+    pub(crate) fn load_from(
+        &self,
+        folder: &str,
+        name: &str,
+        config: &str,
+    ) -> Result<Loaded, Box<dyn Error>> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
             PathBuf::from,
         );
-        let bundle = Bundle::read_folder(&target.join("bundles").join(name))
+        let bundle = Bundle::read_folder(&target.join(folder).join(name))
             .map_err(|error| format!("{error}: `cargo xtask plugins` builds it"))?;
         let component = &bundle.manifest().components[0];
         let wasm = bundle.wasm(component)?;
@@ -54,7 +65,10 @@ impl Surroundings {
             plugin: format!("faultline/{name}"),
             version: "0.1.0".to_owned(),
             digest: Digest::of(wasm),
-            config: bundle.config_schema(component)?.resolve("{}")?.to_string(),
+            config: bundle
+                .config_schema(component)?
+                .resolve(config)?
+                .to_string(),
             limits: component.limits.resolve(most),
             // What they are measured at needs nothing.
             grants: Effective::default(),
