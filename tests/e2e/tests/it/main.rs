@@ -6,7 +6,9 @@
 //! takes a while is asked for until it is so.
 
 mod cli;
+mod compile;
 mod faults;
+mod guests;
 mod hostile;
 mod kill;
 mod live;

@@ -18,6 +18,10 @@ pub mod value {
     pub const BLOAT: f64 = 888.0;
     /// Finds something about a row that was not there.
     pub const LIE: f64 = 999.0;
+    /// Finds something that is no number.
+    pub const UNSURE: f64 = 1001.0;
+    /// Finds something about no row at all.
+    pub const ELSEWHERE: f64 = 1002.0;
 }
 
 /// The configuration: nothing.
@@ -56,16 +60,18 @@ impl Detector for Counting {
             } else if sample.value == value::BLOAT {
                 self.bloat = vec![1; 40 << 20];
             }
-            let row = if sample.value == value::LIE {
-                row + 1_000
-            } else {
-                row
+            let (row, score) = match sample.value {
+                value::LIE => (Some(row + 1_000), 0.5),
+                value::UNSURE => (Some(row), f64::NAN),
+                value::ELSEWHERE => (None, 0.5),
+                _ => (Some(row), 0.5),
             };
             let title = format!("row {} of {} series", self.rows, self.series);
             let mut finding = Finding::firing("count", sample)
                 .with_title(title)
-                .with_score(0.5);
-            finding.row = Some(row);
+                .with_score(score);
+            finding.score = score;
+            finding.row = row;
             findings.push(finding);
         }
     }

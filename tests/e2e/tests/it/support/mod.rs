@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod binary;
 pub(crate) mod bundles;
 pub(crate) mod commands;
+pub(crate) mod guests;
 pub(crate) mod history;
 pub(crate) mod http;
 pub(crate) mod paths;

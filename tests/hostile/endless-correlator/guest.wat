@@ -1,0 +1,5 @@
+(module
+  ;;@include memory.wat
+  (func (export "faultline:plugin/correlate@0.1.0#correlate") (param i32) (result i32)
+    (loop $again (br $again))
+    (unreachable)))

@@ -1,0 +1,6 @@
+(module
+  ;;@include memory.wat
+  (func $start (loop $again (br $again)))
+  (start $start)
+  ;;@include decode.wat
+)

@@ -1,0 +1,8 @@
+(component
+  (import "wasi:cli/environment@0.2.0" (instance
+    (export "get-environment" (func (result (list (tuple string string)))))))
+  (core module $m (func (export "decode")))
+  (core instance $i (instantiate $m))
+  (func $decode (canon lift (core func $i "decode")))
+  (instance $exports (export "decode" (func $decode)))
+  (export "faultline:plugin/decode@0.1.0" (instance $exports)))

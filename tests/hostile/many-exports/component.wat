@@ -1,0 +1,10 @@
+(component
+  (core module $m (func (export "decode")))
+  (core instance $i (instantiate $m))
+  (func $decode (canon lift (core func $i "decode")))
+  (instance $exports (export "decode" (func $decode)))
+  (export "faultline:plugin/decode@0.1.0" (instance $exports))
+  ;;@repeat 10000
+  (export "e{n}" (func $decode))
+  ;;@end
+)

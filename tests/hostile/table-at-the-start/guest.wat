@@ -1,0 +1,5 @@
+(module
+  ;;@include memory.wat
+  (table 90000 funcref)
+  ;;@include decode.wat
+)

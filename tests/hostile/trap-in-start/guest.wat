@@ -1,0 +1,6 @@
+(module
+  ;;@include memory.wat
+  (func $start (unreachable))
+  (start $start)
+  ;;@include decode.wat
+)

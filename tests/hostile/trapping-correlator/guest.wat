@@ -1,0 +1,4 @@
+(module
+  ;;@include memory.wat
+  (func (export "faultline:plugin/correlate@0.1.0#correlate") (param i32) (result i32)
+    (unreachable)))

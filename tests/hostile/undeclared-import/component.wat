@@ -1,0 +1,7 @@
+(component
+  (import "faultline:plugin/kv@0.1.0" (instance))
+  (core module $m (func (export "decode")))
+  (core instance $i (instantiate $m))
+  (func $decode (canon lift (core func $i "decode")))
+  (instance $exports (export "decode" (func $decode)))
+  (export "faultline:plugin/decode@0.1.0" (instance $exports)))
