@@ -15,6 +15,7 @@ mod live;
 mod malformed;
 mod nodes;
 mod peers;
+mod polling;
 mod replay;
 mod restart;
 mod support;
