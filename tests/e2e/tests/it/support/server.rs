@@ -153,11 +153,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The number of its process.
-    pub(crate) fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Fails if it has ended or does not answer.
     pub(crate) fn assert_serves(&mut self) {
         self.process.assert_alive();
