@@ -7,6 +7,7 @@
 //! line of JSON with one number a round, each curve with one a size; `cargo
 //! xtask bench` sums them up. The guests are those of `cargo xtask plugins`.
 
+mod cached;
 mod connector;
 mod detector;
 mod idle;
@@ -30,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     detector::run(&surroundings)?;
     logs::run(&surroundings)?;
     connector::run(&surroundings)?;
+    cached::run()?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A sandbox with bundled plugins, and services that do nothing.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use faultline_bundle::Bundle;
@@ -11,9 +11,13 @@ use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
-    Committed, InstanceSpec, Item, ItemChange, Loaded, Pending, Role, Sandbox, Services,
+    CacheKey, CodeCache, Committed, Compiler, InstanceSpec, Item, ItemChange, Loaded, Pending,
+    Role, Sandbox, Services,
 };
 use tokio::runtime::Runtime;
+
+/// More than all plugins take.
+const CACHE_BYTES_MAX: u64 = 1 << 30;
 
 /// What plugins run in.
 pub(crate) struct Surroundings {
@@ -31,6 +35,21 @@ impl Surroundings {
             sandbox,
             _runtime: runtime,
         })
+    }
+
+    /// The same with a cache in this folder.
+    pub(crate) fn with_cache(folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let cache = CodeCache::open(folder, CacheKey([1; 32]), CACHE_BYTES_MAX)?;
+        let Self { sandbox, _runtime } = Self::new()?;
+        Ok(Self {
+            sandbox: sandbox.with_compiler(Compiler::in_process(), Some(cache), "bench"),
+            _runtime,
+        })
+    }
+
+    /// Components that were compiled and not found.
+    pub(crate) fn compiled(&self) -> u64 {
+        self.sandbox.component_usage().compiled
     }
 
     /// Loads the first component of a first-party bundle, with its own
