@@ -37,6 +37,9 @@ impl Database {
     /// An empty folder, or a database that `prepare` has filled: it is called
     /// once in a process, with the URL of the database that others are copied
     /// from, and leaves no connection to it behind.
+    ///
+    /// # Panics
+    /// If there is no room for a folder, or no PostgreSQL.
     pub async fn fresh(self, prepare: impl AsyncFnOnce(String)) -> Place {
         match self {
             Database::Sqlite => Place::Folder(tempfile::tempdir().expect("a folder")),

@@ -5,8 +5,8 @@ use faultline_domain::audit::Verifier;
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_domain::id::InstanceName;
 use faultline_store::{
-    AuditFilter, DeadLetter, KvChange, KvCommit, ObserveCommit, Retention, StagePosition, Store,
-    StoreError,
+    AuditFilter, DeadLetter, KvChange, KvCommit, LetterKind, ObserveCommit, Retention,
+    StagePosition, Store, StoreError,
 };
 use faultline_test_databases::{Database, Server, on_each_database};
 
@@ -237,6 +237,7 @@ async fn nothing_that_can_be_said_is_in_the_way(database: Database) {
     let letter = |message: &str| DeadLetter {
         position: Position(3),
         reader: "fake".to_owned(),
+        kind: LetterKind::Fault,
         received: at(3),
         source: source("test"),
         code: "malformed".to_owned(),
