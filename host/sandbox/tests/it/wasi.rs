@@ -68,8 +68,6 @@ fn there_is_nothing_in_it() {
         ("read", "FileNotFoundError"),
         ("list", "FileNotFoundError"),
         ("write", "FileNotFoundError"),
-        ("connect", "PermissionError"),
-        ("listen", "PermissionError"),
         ("seconds", "1772366400"),
         ("sleep", "True"),
         ("stdin", "''"),
@@ -79,8 +77,11 @@ fn there_is_nothing_in_it() {
         let answer = act(&connector, what);
         assert_eq!(answer.as_deref(), Ok(expected), "{what}");
     }
-    let resolved = act(&connector, "resolve").expect("an answer");
-    assert!(resolved.ends_with("rror"), "{resolved}");
+    // Which error it is, is the library's own affair.
+    for what in ["connect", "listen", "resolve"] {
+        let answer = act(&connector, what).expect("an answer");
+        assert!(answer.ends_with("rror"), "{what}: {answer}");
+    }
     let fault = act(&connector, "exit").expect_err("no answer");
     assert_eq!(fault.code, "trap");
     assert!(fault.message.contains("instead of answering"), "{fault}");
