@@ -13,7 +13,7 @@ use faultline_pipeline::{CommandEnvelope, PipelineSettings, Plugins};
 use faultline_store::{
     CommitWatch, KvChange, KvEntry, Retention, SourceRecord, StageName, StagePosition,
 };
-use faultline_test_databases::Place;
+use faultline_test_databases::{Database, Place, on_each_database};
 use serde_json::Value;
 
 use crate::crash::Crash;
@@ -198,13 +198,13 @@ struct Morning {
 }
 
 impl Morning {
-    fn new() -> Self {
+    async fn new(database: Database) -> Self {
         let mut plugins = plugins();
         plugins.detector_shards = 2;
         Self {
             settings: settings(4),
             plugins,
-            place: Some(Place::Folder(tempfile::tempdir().expect("a folder"))),
+            place: Some(crate::fresh(database).await),
             done: 0,
             head: Position::START,
         }
@@ -252,8 +252,8 @@ impl Morning {
 }
 
 /// A morning without a crash, and how many sides of commits it comes by.
-async fn undisturbed() -> (Everything, usize) {
-    let mut morning = Morning::new();
+async fn undisturbed(database: Database) -> (Everything, usize) {
+    let mut morning = Morning::new(database).await;
     let never = Crash::after(usize::MAX);
     assert!(morning.go_on(&never).await);
     let everything = morning.everything().await;
@@ -262,12 +262,16 @@ async fn undisturbed() -> (Everything, usize) {
     (everything, never.passed())
 }
 
-#[tokio::test]
-async fn a_crash_at_any_commit_changes_nothing() {
-    let (expected, sides) = undisturbed().await;
+async fn a_crash_at_any_commit_changes_nothing(database: Database) {
+    let (expected, sides) = undisturbed(database).await;
     assert!(sides > 50, "it hardly does anything: {sides}");
-    for number in 0..sides {
-        let mut morning = Morning::new();
+    let stride = match database {
+        Database::Sqlite => 1,
+        // Each of them has a database of its own made on the server.
+        Database::Postgresql => 4,
+    };
+    for number in (0..sides).step_by(stride) {
+        let mut morning = Morning::new(database).await;
         let once = Crash::after(number);
         assert!(!morning.go_on(&once).await, "{number} of {sides}: no crash");
         assert!(morning.go_on(&Crash::after(usize::MAX)).await);
@@ -275,12 +279,11 @@ async fn a_crash_at_any_commit_changes_nothing() {
     }
 }
 
-#[tokio::test]
-async fn nor_do_crashes_at_all_of_them() {
-    let (expected, sides) = undisturbed().await;
+async fn nor_do_crashes_at_all_of_them(database: Database) {
+    let (expected, sides) = undisturbed(database).await;
     // A life that ends with its first commit might only do that one again.
     for sides_a_life in [2, 3, 7] {
-        let mut morning = Morning::new();
+        let mut morning = Morning::new(database).await;
         let mut lives = 1;
         while !morning.go_on(&Crash::after(sides_a_life)).await {
             lives += 1;
@@ -292,13 +295,12 @@ async fn nor_do_crashes_at_all_of_them() {
     }
 }
 
-#[tokio::test]
-async fn what_was_taken_and_not_acknowledged_comes_twice_and_counts_once() {
+async fn what_was_taken_and_not_acknowledged_comes_twice_and_counts_once(database: Database) {
     let payload = || {
         let alert = serde_json::json!({"name": "down", "entity": "service/cart", "firing": true, "started": 90});
         crate::arrival(100_000, &serde_json::json!({"alerts": [alert]}))
     };
-    let mut morning = Morning::new();
+    let mut morning = Morning::new(database).await;
     // On the far side of the first commit: the sender never hears of it.
     let crash = Crash::after(1);
     let world = morning.open(Some(crash.watch())).await;
@@ -319,3 +321,9 @@ async fn what_was_taken_and_not_acknowledged_comes_twice_and_counts_once() {
     assert_eq!((firing, all), (1, 1), "and is one alert");
     assert_eq!(world.incidents().await.len(), 1);
 }
+
+on_each_database!(
+    a_crash_at_any_commit_changes_nothing,
+    nor_do_crashes_at_all_of_them,
+    what_was_taken_and_not_acknowledged_comes_twice_and_counts_once,
+);
