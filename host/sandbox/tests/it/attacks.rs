@@ -20,6 +20,7 @@ use faultline_domain::decode::Decoder as _;
 use faultline_domain::fault::Fault;
 use faultline_domain::grant::{Effective, Grant, Request, Use};
 use faultline_domain::plugin::{CallError, Limits};
+use faultline_domain::poll::Poller as _;
 use faultline_domain::time::Timestamp;
 use faultline_egress::{Egress, Policy, Trust};
 use faultline_sandbox::{InstanceSpec, Loaded, Role, Sandbox, Services};
@@ -150,7 +151,7 @@ impl Scene {
             return decoded.err().map(told).into_iter().collect();
         }
         match poller.poll(Some(errands.as_bytes()), 1) {
-            Ok(page) => serde_json::from_slice(&page.payloads[0].1).expect("JSON"),
+            Ok(page) => serde_json::from_slice(&page.into_payloads()[0].body).expect("JSON"),
             Err(CallError::Fault(fault)) => vec![told(fault)],
             Err(error) => panic!("{}: {error}", attack.name),
         }
