@@ -156,7 +156,7 @@ impl NodeControl {
 
     fn conditions(&self) -> Vec<Condition> {
         let mut conditions = self.faults.conditions();
-        conditions.extend(clock::condition(&self.journal, clock::now()));
+        conditions.extend(clock::condition(&self.journal, now()));
         conditions
     }
 

@@ -7,6 +7,7 @@ use faultline_domain::decode::Decoder as _;
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::id::{InstanceName, SourceName};
 use faultline_domain::plugin::{Correlator as _, Detector, DetectorFactory as _, Inputs};
+use faultline_domain::poll::Poller as _;
 use faultline_domain::proposal::Blob;
 use faultline_domain::situation::Situation;
 use faultline_domain::telemetry::Samples;

@@ -245,6 +245,7 @@ fn heard(world: &World, report: &Report) -> AlertView {
             .map(|label| ("batch", label.to_string()))
             .collect::<Labels>(),
         origin: "prometheus".to_owned(),
+        source: None,
     }
 }
 

@@ -179,6 +179,7 @@ impl Story {
                 .filter_map(|label| label.split_once('='))
                 .collect(),
             origin: "prometheus".to_owned(),
+            source: None,
         }
     }
 
