@@ -14,12 +14,12 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("code");
     // The first compiles it.
-    Surroundings::with_cache(&cache)?.load_from("other-bundles", "hello-detector", "{}")?;
+    Surroundings::with_cache(&cache)?.load_from("other-bundles", "hello-rust", "{}")?;
     let mut millis = Vec::new();
     for _ in 0..rounds(ROUNDS) {
         let surroundings = Surroundings::with_cache(&cache)?;
         let began = Stopwatch::start();
-        surroundings.load_from("other-bundles", "hello-detector", "{}")?;
+        surroundings.load_from("other-bundles", "hello-rust", "{}")?;
         millis.push(began.elapsed().as_secs_f64() * 1e3);
         if surroundings.compiled() > 0 {
             return Err("the cache does not have what was put into it".into());
