@@ -223,6 +223,7 @@ mod tests {
             started: Timestamp::from_secs(1),
             at: Timestamp::from_secs(2),
             entities: vec![Entity::new("service", "a").expect("an entity")],
+            source: None,
         };
         let because = Because {
             reason: "it \"members\":{\"x\" fires".to_owned(),

@@ -133,7 +133,8 @@ impl World {
     /// All dead letters: position, reader, kind, code.
     async fn letters(&self) -> Vec<(u64, String, &'static str, String)> {
         let filter = LetterFilter::default();
-        let letters = self.store.dead_letter_list(&scope(), &filter, None, 500);
+        let scope = scope();
+        let letters = self.store.dead_letter_list(&scope, &filter, None, 500);
         let letters = letters.await.expect("lists").items.into_iter();
         letters
             .map(|it| (it.position.0, it.reader, it.kind.as_str(), it.code))

@@ -150,6 +150,7 @@ fn events() -> Vec<IncidentEvent> {
         started: at(1),
         at: at(2),
         entities: vec![entity("service/a")],
+        source: None,
     };
     let opened = Happening::Opened {
         title: "a".to_owned(),

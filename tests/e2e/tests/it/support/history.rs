@@ -23,6 +23,12 @@ impl History {
         }
     }
 
+    /// Whether there is any incident.
+    pub(crate) fn has_incidents(&self) -> bool {
+        let incidents = self.incidents["items"].as_array().expect("a list");
+        !incidents.is_empty()
+    }
+
     /// The ids of all alerts.
     pub(crate) fn alert_ids(&self) -> BTreeSet<String> {
         let alerts = self.alerts["items"].as_array().expect("a list");
