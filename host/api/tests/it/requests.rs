@@ -120,7 +120,7 @@ async fn a_body_that_nobody_asked_for_is_refused() {
         }
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 9);
 }
 
 #[tokio::test]
