@@ -68,6 +68,8 @@ pub(crate) async fn open(
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options.clone())
         .await?;
+    // That a table is there already is no news.
+    session.execute("set client_min_messages = warning").await?;
     check_server(&session).await?;
     sqlx::query("select pg_advisory_lock($1)")
         .bind(SCHEMA_LOCK)

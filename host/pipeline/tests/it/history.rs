@@ -135,7 +135,7 @@ async fn reading_along_as_it_comes(database: Database) {
 async fn both_databases_give_the_same_history() {
     let mut digests = Vec::new();
     for database in [Database::Sqlite, Database::Postgresql] {
-        let mut world = filled(database, 3, 64, 2).await;
+        let mut world = filled(database, 11, 64, 2).await;
         world.work().await;
         assert!(world.incidents().await.len() > 3, "something happened");
         digests.push(world.digest().await);
