@@ -12,6 +12,13 @@ use crate::{Answer, Bench, at};
 
 const POLL: &str = "/api/v1/instances/poll";
 
+/// Of the configuration that rules take their host from.
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "additionalProperties": false,
+    "properties": { "url": { "type": "string" } }
+}"#;
+
 impl Bench {
     fn advance_to(&self, secs: u64) {
         self.clock.store(secs, Ordering::SeqCst);
@@ -38,6 +45,7 @@ reason = "to be let in"
 name = "think""#;
     let manifest = manifest.replace("[[component]]\nname = \"think\"", asked.trim_start());
     files.insert("plugin.toml".to_owned(), manifest.into_bytes());
+    files.insert("poll.json".to_owned(), SCHEMA.as_bytes().to_vec());
     let sent = body(&files);
     let installed = bench
         .with_json(Method::POST, Role::Operator, "/api/v1/plugins", &sent)
@@ -121,9 +129,9 @@ async fn a_grant_that_cannot_be_says_where_and_why() {
     for (capability, change, field, why) in [
         (
             "api",
-            json!({"allow": ["GTE https://x.y/"]}),
+            json!({"allow": ["POTS https://x.y/"]}),
             "allow[0]",
-            "did you mean `GET`?",
+            "did you mean `POST`?",
         ),
         (
             "api",
@@ -257,6 +265,7 @@ reason = "to read, and more"
 name = "think""#;
     let manifest = manifest.replace("[[component]]\nname = \"think\"", asked.trim_start());
     later.insert("plugin.toml".to_owned(), manifest.into_bytes());
+    later.insert("poll.json".to_owned(), SCHEMA.as_bytes().to_vec());
     let sent = body(&later);
     let installed = bench
         .with_json(Method::POST, Role::Operator, "/api/v1/plugins", &sent)

@@ -210,13 +210,13 @@ fn rules_and_attached_secrets_read() {
 fn what_is_wrong_with_a_rule_is_named_with_its_place() {
     let cases = [
         (
-            "[\"GTE https://a.b/\"]",
+            "[\"POTS https://a.b/\"]",
             ATTACH,
-            "plugin.toml:33:9: unknown method `GTE`",
+            "plugin.toml:32:8: unknown method `POTS`",
         ),
-        ("[\"GTE https://a.b/\"]", ATTACH, "did you mean `GET`?"),
+        ("[\"POTS https://a.b/\"]", ATTACH, "did you mean `POST`?"),
         ("[\"GET htps://a.b/\"]", ATTACH, "did you mean `https`?"),
-        ("[\"GET https://a.b/x?y\"]", ATTACH, "plugin.toml:33:9"),
+        ("[\"GET https://a.b/x?y\"]", ATTACH, "plugin.toml:32:8"),
         ("[]", ATTACH, "capability `api` has 0 rules"),
         (
             RULE,
