@@ -189,7 +189,9 @@ async fn plugins_find_the_same_after_a_crash() {
     let Taken::Ours(taken) = Folder::take(folder.path()).expect("can be had") else {
         panic!("nobody else has it");
     };
-    let node = Node::open(Config::default(), taken).await.expect("opens");
+    let mut config = Config::default();
+    folder.path().clone_into(&mut config.data.folder);
+    let node = Node::open(config, taken).await.expect("opens");
     let reload = node.host.reload().await.expect("loads");
     node.host.loaded(&reload).await;
     let plugins = node.host.plugins().borrow().plugins.clone();

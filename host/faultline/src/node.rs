@@ -423,6 +423,7 @@ pub(crate) mod tests {
         async fn over(folder: tempfile::TempDir) -> Self {
             let mut config = Config::default();
             config.plugins.bundled = false;
+            folder.path().clone_into(&mut config.data.folder);
             let Taken::Ours(taken) = Folder::take(folder.path()).expect("can be had") else {
                 panic!("nobody else has it");
             };
