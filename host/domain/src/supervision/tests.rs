@@ -26,13 +26,16 @@ fn memory() -> Failed<'static> {
     }
 }
 
-/// Waits as long as it can.
-const LONGEST: u64 = u64::MAX;
+/// A draw by which the next wait is as long as it can be.
+fn longest(it: &Supervisor, policy: &SupervisionPolicy) -> u64 {
+    let bound = policy.bound(it.attempt() + 1);
+    u64::try_from(bound.as_micros()).expect("minutes")
+}
 
 fn policy() -> SupervisionPolicy {
     SupervisionPolicy {
-        backoff_first: Duration::from_micros((1 << 20) - 1),
-        backoff_max: Duration::from_micros((1 << 23) - 1),
+        backoff_first: Duration::from_secs(1),
+        backoff_max: Duration::from_secs(10),
         ..SupervisionPolicy::default()
     }
 }
@@ -55,16 +58,14 @@ fn waits_double_up_to_a_bound_and_begin_anew_after_health() {
     let mut waits = Vec::new();
     for _ in 0..6 {
         assert!(it.may_call(now));
-        it.failed(now, &trap(None), LONGEST, &policy);
+        let draw = longest(&it, &policy);
+        it.failed(now, &trap(None), draw, &policy);
         let next = until(&it);
         assert!(!it.may_call(next.minus(Duration::from_micros(1))));
         waits.push(next.since(now).as_micros());
         now = next;
     }
-    let bound = |power: u32| (1_u128 << power) - 1;
-    assert_eq!(waits[0], bound(20));
-    assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
-    assert_eq!(waits[5], bound(23));
+    assert_eq!(waits, [1, 2, 4, 8, 10, 10].map(|secs| secs * 1_000_000));
     assert_eq!(it.restarts(), 5, "the last wait is not over yet");
     // Not healthy for long enough: nothing is forgotten.
     assert!(it.may_call(now));
@@ -72,8 +73,14 @@ fn waits_double_up_to_a_bound_and_begin_anew_after_health() {
     assert_eq!(it.attempt(), 6);
     let healthy = now.plus(policy.healthy_after);
     it.succeeded(healthy, &policy);
-    it.failed(healthy, &trap(None), LONGEST, &policy);
-    assert_eq!(until(&it).since(healthy).as_micros(), bound(20));
+    let draw = policy.backoff_first.as_micros();
+    it.failed(
+        healthy,
+        &trap(None),
+        u64::try_from(draw).expect("a second"),
+        &policy,
+    );
+    assert_eq!(until(&it).since(healthy), policy.backoff_first);
 }
 
 #[test]
