@@ -1,4 +1,5 @@
 (module
   ;;@include memory.wat
-  (func (export "faultline:plugin/correlate@0.1.0#correlate") (param i32) (result i32)
+  (func (export "faultline:plugin/correlate@0.1.0#correlate") 
+    (param i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     (unreachable)))
