@@ -348,14 +348,19 @@ impl PluginHost {
     pub(crate) async fn prepare(&self, bundle: Bundle, component: String) -> Result<(), Reason> {
         let sandbox = Arc::clone(&self.sandbox);
         let prepared = blocking(move || {
-            let component = bundle.manifest().component(&component);
-            let wasm = component.map(|component| bundle.wasm(component));
-            match wasm {
-                Some(Ok(wasm)) => sandbox.prepare(wasm),
-                Some(Err(error)) => Err(LoadError::Malformed(error.to_string())),
+            let Some(component) = bundle.manifest().component(&component) else {
                 // Whoever asks next is told.
-                None => Ok(()),
-            }
+                return Ok(());
+            };
+            let wasm = bundle
+                .wasm(component)
+                .map_err(|error| LoadError::Malformed(error.to_string()))?;
+            let declared: Vec<_> = component
+                .capabilities
+                .iter()
+                .map(|request| request.using)
+                .collect();
+            sandbox.prepare(component.kind, wasm, &declared, component.wasi)
         });
         prepared.await
     }

@@ -184,10 +184,20 @@ impl Sandbox {
     /// Compiles a component unless that was done already: loading it is quick
     /// from then on. Waits, as [`Sandbox::load`] does.
     ///
+    /// `declared` are the uses that its manifest names, `wasi` whether it
+    /// declares that it imports WASI.
+    ///
     /// # Errors
-    /// If it is none, or takes more than it may.
-    pub fn prepare(&self, wasm: &[u8]) -> Result<(), LoadError> {
-        let prepared = Outline::read(wasm).and_then(|_| self.component(wasm).map(drop));
+    /// If it is none, wants what it must not have, or takes more than it may.
+    pub fn prepare(
+        &self,
+        kind: Kind,
+        wasm: &[u8],
+        declared: &[Use],
+        wasi: bool,
+    ) -> Result<(), LoadError> {
+        let admitted = admit(wasm, kind, declared, wasi);
+        let prepared = admitted.and_then(|_| self.component(wasm).map(drop));
         self.counted(prepared)
     }
 
@@ -221,14 +231,8 @@ impl Sandbox {
         wasm: &[u8],
         declared: &[Use],
     ) -> Result<Loaded, LoadError> {
-        // What it says of itself can be refused before anything is compiled.
-        let outline = Outline::read(wasm)?;
-        let has = |interface: &str| outline.has(interface);
-        check_exports(role.kind(), &has)?;
-        let polls = role.kind() == Kind::Connector && has("poll");
-        let imports = outline.imports.iter().map(String::as_str);
-        imports::check(imports, role.kind(), polls, declared, spec.wasi)
-            .map_err(LoadError::Imports)?;
+        let outline = admit(wasm, role.kind(), declared, spec.wasi)?;
+        let polls = polls(&outline, role.kind());
         let engine = self.observers.engine();
         let component = self.component(wasm)?;
         let mut linker = host::linker(engine, declared).map_err(shape)?;
@@ -243,7 +247,7 @@ impl Sandbox {
             self.runtime.clone(),
             Arc::clone(&self.clock),
         ));
-        if has("config-check") {
+        if outline.has("config-check") {
             check_config(&pre, &instance)?;
         }
         into_loaded(role, polls, pre, instance)
@@ -269,6 +273,22 @@ impl Sandbox {
             }
         })
     }
+}
+
+/// What a component says of itself, if that is as it should be: nothing is
+/// compiled before.
+fn admit(wasm: &[u8], kind: Kind, declared: &[Use], wasi: bool) -> Result<Outline, LoadError> {
+    let outline = Outline::read(wasm)?;
+    check_exports(kind, &|interface: &str| outline.has(interface))?;
+    let polls = polls(&outline, kind);
+    let imports = outline.imports.iter().map(String::as_str);
+    imports::check(imports, kind, polls, declared, wasi).map_err(LoadError::Imports)?;
+    Ok(outline)
+}
+
+/// Whether it is a connector that also fetches.
+fn polls(outline: &Outline, kind: Kind) -> bool {
+    kind == Kind::Connector && outline.has("poll")
 }
 
 /// Starts a guest once, so that one that cannot be started, or has an export of

@@ -9,6 +9,6 @@
   (func (export "faultline:plugin/detect@0.1.0#tick") (param i64) (result i32)
     (i32.const 524288))
   (func (export "faultline:plugin/detect@0.1.0#save") (result i32)
-    (i32.store (i32.const 16) (i32.const 64)) (i32.store (i32.const 20) (i32.const -64)) (i32.const 16))
+    (i32.store (i32.const 524296) (i32.const 64)) (i32.store (i32.const 524300) (i32.const -64)) (i32.const 524288))
   (func (export "faultline:plugin/detect@0.1.0#load") (param i32 i32) (result i32)
     (i32.const 524288)))
