@@ -65,12 +65,12 @@ pub(crate) fn checked(
         if is_host_header(name.as_str()) {
             return Err(format!("the header `{shown}` is the host's own"));
         }
-        let owned = |place: &Place| matches!(place, Place::Header { name: owned, .. } if *owned == name.as_str());
-        let owner = grants.iter().find(|(_, allowed)| {
+        let stands_in = |place: &Place| matches!(place, Place::Header { name: header, .. } if *header == name.as_str());
+        let secret = grants.iter().find(|(_, allowed)| {
             let attach = allowed.attach.as_ref();
-            attach.is_some_and(|(_, place)| owned(place))
+            attach.is_some_and(|(_, place)| stands_in(place))
         });
-        if let Some((secret, _)) = owner {
+        if let Some((secret, _)) = secret {
             return Err(format!(
                 "the header `{shown}` belongs to the secret `{secret}`"
             ));
