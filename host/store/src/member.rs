@@ -280,7 +280,7 @@ mod tests {
         for _ in 0..2 {
             let store = Store::open(folder.path()).await.expect("opens");
             let read = store.incident_open(&scope).await.expect("reads");
-            assert_eq!(read, [incident.clone()]);
+            assert_eq!(read, std::slice::from_ref(&incident));
             store.close().await;
         }
     }

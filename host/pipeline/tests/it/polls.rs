@@ -173,8 +173,8 @@ async fn pages_are_appended_in_order_and_the_cursor_moves_with_them(database: Da
     let expected = [None, Some("2".to_owned()), Some("3".to_owned())];
     assert_eq!(numbers.given(), expected);
     let states = world.board.states();
-    let (_, state) = states.first_key_value().expect("it is on the board");
-    assert_eq!((state.pages, state.envelopes, state.faults), (3, 3, 0));
+    let (_, shown) = states.first_key_value().expect("it is on the board");
+    assert_eq!((shown.pages, shown.envelopes, shown.faults), (3, 3, 0));
     assert_eq!(world.journal.head().borrow().position, Position(3));
 }
 
@@ -246,10 +246,10 @@ async fn what_is_over_a_limit_fails_whole_and_moves_nothing(database: Database) 
         let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
         poll(&mut stage).await;
         assert_eq!(poll(&mut stage).await, Polled::Fault);
-        let state = stage.state();
-        let last = state.last_fault.as_ref().expect("it failed");
+        let kept = stage.state();
+        let last = kept.last_fault.as_ref().expect("it failed");
         assert_eq!((last.code.as_str(), last.at), (code, world.now()));
-        assert_eq!(state.cursor.as_deref(), Some(b"1".as_slice()));
+        assert_eq!(kept.cursor.as_deref(), Some(b"1".as_slice()));
         assert!(stage.due() > world.now(), "it has to wait");
         assert_eq!(world.numbers().await, [1]);
         // It is known after a restart, too; and then it goes on.

@@ -244,7 +244,7 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
         }
         CommitPoint::InstanceUpgrade => {
             let mut upgraded = instance("keeper");
-            upgraded.config = "{\"a\":1}".to_owned();
+            "{\"a\":1}".clone_into(&mut upgraded.config);
             store
                 .instance_update(&upgraded, entry("instance.upgrade", 5))
                 .await?;

@@ -232,7 +232,7 @@ async fn the_first_who_proposes_a_setting_sets_it(database: Database) {
 async fn nothing_that_can_be_said_is_in_the_way(database: Database) {
     let fresh = Fresh::open(database).await;
     let (mut alert, mut transition) = fire("shop", 3);
-    alert.title = "a\0b".to_owned();
+    "a\0b".clone_into(&mut alert.title);
     transition.view.title = alert.title.clone();
     let letter = |message: &str| DeadLetter {
         position: Position(3),
@@ -268,7 +268,7 @@ async fn nothing_that_can_be_said_is_in_the_way(database: Database) {
     let letters = fresh.store.dead_letters_at(&scope(), Position(3)).await;
     assert_eq!(letters.expect("reads"), [letter("last\u{2400}")]);
     let mut audited = entry("plugin.\0", 3);
-    audited.detail = "{\"said\":\"\0\"}".to_owned();
+    "{\"said\":\"\0\"}".clone_into(&mut audited.detail);
     fresh.store.audit_append(audited).await.expect("appends");
     let mut verifier = Verifier::after(0, faultline_domain::audit::GENESIS);
     for row in fresh

@@ -34,7 +34,7 @@ pub(crate) fn svg(curves: &[Curve]) -> String {
             (index / COLUMNS) as f64 * HEIGHT,
         );
         // Writing to a string does not fail.
-        let _ = write!(text, "<g transform=\"translate({left} {top})\">\n");
+        let _ = writeln!(text, "<g transform=\"translate({left} {top})\">");
         panel(&mut text, curve);
         text.push_str("</g>\n");
     }
@@ -89,9 +89,9 @@ fn panel(text: &mut String, curve: &Curve) {
         .iter()
         .map(|(size, cost)| format!("{:.1},{:.1}", x(*size), y(*cost)))
         .collect();
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#1f5fbf\" stroke-width=\"2\"/>\n",
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#1f5fbf\" stroke-width=\"2\"/>",
         line.join(" ")
     );
     for ((size, cost), (count, absolute)) in relative.iter().zip(&curve.points) {

@@ -207,7 +207,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Reads `/proc/<pid>/status` (proc_pid_status(5)).
+    /// Reads `/proc/<pid>/status` (`proc_pid_status(5)`).
     fn of(pid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/status");
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;

@@ -1,4 +1,4 @@
-//! JavaScript, with QuickJS in the component.
+//! JavaScript, with `QuickJS` in the component.
 
 use std::fs;
 use std::path::{Path, PathBuf};

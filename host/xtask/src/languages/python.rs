@@ -1,4 +1,4 @@
-//! Python, with CPython in the component.
+//! Python, with `CPython` in the component.
 
 use std::fs;
 use std::path::Path;

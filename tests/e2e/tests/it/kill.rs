@@ -126,7 +126,11 @@ fn payload(sender: usize, number: usize) -> (&'static str, String) {
         0 => ("/hooks/alertmanager", webhook("Down", &service, "firing")),
         1 => (
             "/v1/metrics",
-            gauge(&service, "latency", &[(at, 10.0 + f64::from(at % 2 == 0))]),
+            gauge(
+                &service,
+                "latency",
+                &[(at, 10.0 + f64::from(at.is_multiple_of(2)))],
+            ),
         ),
         2 => {
             let lines = [format!("request {number} took {sender} ms")];
