@@ -23,7 +23,7 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait for a connection of ours to become free.
-pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Writers and readers of one database.
 #[derive(Clone)]

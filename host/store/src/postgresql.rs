@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 
-use crate::database::{ACQUIRE_TIMEOUT, Database};
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::location::{Connections, PostgresqlUrl};
 
@@ -28,6 +28,10 @@ const SCHEMA_LOCK: i64 = 0x6661_756c_746c;
 
 /// Held while somebody changes plugins.
 const TURN_LOCK: i64 = SCHEMA_LOCK + 1;
+
+/// How long to wait for a connection: to become free, or to be made anew while
+/// the server is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Appends are gathered, so that few happen at the same time.
 const JOURNAL_WRITERS: u32 = 2;
@@ -61,11 +65,14 @@ pub(crate) async fn open(
 ) -> Result<(Database, Database), StoreError> {
     sqlx::any::install_default_drivers();
     let options = url.options()?;
+    // By itself first: a pool tries again and again, and in the end says only
+    // that it did.
+    AnyConnection::connect_with(&options).await?.close().await?;
     // One session, with a lock that is let go of when it ends, however that
     // happens.
     let session = AnyPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .connect_with(options.clone())
         .await?;
     // That a table is there already is no news.
@@ -101,7 +108,7 @@ pub(crate) async fn turn(state: &Database) -> Result<AnyConnection, StoreError> 
 fn pool(connections: u32, options: &AnyConnectOptions) -> AnyPool {
     AnyPoolOptions::new()
         .max_connections(connections.max(1))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .idle_timeout(CONNECTION_IDLE)
         .max_lifetime(CONNECTION_LIFETIME)
         .after_connect(|connection, _| {

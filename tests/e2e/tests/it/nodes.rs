@@ -321,6 +321,10 @@ fn a_database_that_is_not_there_is_named_without_its_password() {
         let refusal = site.commands().refusal(line);
         assert!(refusal.contains("127.0.0.1:1/faultline"), "{refusal}");
         assert!(refusal.contains("[data] database"), "{refusal}");
+        assert!(
+            refusal.contains("refused"),
+            "not only that it took long: {refusal}"
+        );
         assert!(!refusal.contains("s3cret"), "{refusal}");
     }
     let shown = site.commands().text(&["config", "show"]);
