@@ -52,7 +52,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Condition)]
 pub struct ConditionView {
-    /// Which part: `journal`, `observe`, `correlate`, `poll`, `retention`,
+    /// Which part: `journal`, `observe`, `correlate`, `poll`, `retention`, `leases`,
     /// `clock`.
     #[schema(example = "journal")]
     pub part: String,
