@@ -306,7 +306,15 @@ fn manage_plugins(site: &Site, runs: bool) {
         &config,
     ]);
     assert_eq!(installed["instances"][0]["name"], "hello", "{installed}");
-    let twice = commands.refusal(&["plugin", "install", &hello, "--as", "hello"]);
+    let twice = commands.refusal(&[
+        "plugin",
+        "install",
+        &hello,
+        "--as",
+        "hello",
+        "--component",
+        "hello-detector",
+    ]);
     assert!(twice.contains("hello"), "{twice}");
     let inspected = commands.json(&["plugin", "inspect", "hello"]);
     assert_eq!(inspected["config"]["deviations"], 9);
