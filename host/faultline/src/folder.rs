@@ -42,6 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Nobody but the owner.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
+const OTHERS: u32 = 0o077;
 
 /// A data folder that this process, and no other, works with.
 #[derive(Debug)]
@@ -266,7 +267,7 @@ fn read_own(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let about = file.metadata()?;
     let is_own = about.is_file()
         && about.uid() == rustix::process::geteuid().as_raw()
-        && about.mode() & 0o077 == 0;
+        && about.mode() & OTHERS == 0;
     if !is_own {
         return Ok(None);
     }

@@ -28,6 +28,10 @@ pub(crate) use sources::SourceRows;
 pub(crate) use stages::StageRows;
 
 /// In the text format of OpenMetrics, without its end.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a part of the page, and they have nothing else in common"
+)]
 pub(crate) fn text(
     stages: &StageRows<'_>,
     intake: &IntakeMetrics,
