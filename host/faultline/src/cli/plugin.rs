@@ -143,8 +143,9 @@ pub(crate) struct GrantArgs {
     /// of the open internet. Can be given more than once
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
-    /// Where a secret is kept, env:NAME or file:/path; grants the capability,
-    /// too. Can be given more than once
+    /// Where a secret is kept: env: and the name of a variable of the server's
+    /// environment, or file: and an absolute path. Grants the capability, too.
+    /// Can be given more than once
     #[arg(long = "secret", value_name = "CAPABILITY=WHERE")]
     secrets: Vec<Bound>,
     /// For how long, such as 30d or 12h; without it, until it is taken back
