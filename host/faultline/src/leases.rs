@@ -23,7 +23,7 @@ pub(crate) struct Leases {
     holder: Holder,
     terms: Terms,
     faults: Faults,
-    leases: BTreeMap<LeaseName, Lease>,
+    by_name: BTreeMap<LeaseName, Lease>,
 }
 
 /// One lease, as the rest of the node sees it.
@@ -66,7 +66,7 @@ impl Leases {
             holder,
             terms,
             faults,
-            leases: LeaseName::ALL
+            by_name: LeaseName::ALL
                 .into_iter()
                 .map(|name| (name, Lease::default()))
                 .collect(),
@@ -76,7 +76,7 @@ impl Leases {
     /// The fence of a lease for as long as it is this node's; none while it is
     /// not.
     pub(crate) fn follow(&self, name: LeaseName) -> watch::Receiver<Option<Fence>> {
-        self.leases.get(&name).map_or_else(
+        self.by_name.get(&name).map_or_else(
             || watch::Sender::default().subscribe(),
             |lease| lease.fence.subscribe(),
         )
@@ -85,7 +85,7 @@ impl Leases {
     /// Whether a lease is this node's, for what is not committed under its fence
     /// but has another guard.
     pub(crate) fn follow_held(&self, name: LeaseName) -> watch::Receiver<bool> {
-        self.leases.get(&name).map_or_else(
+        self.by_name.get(&name).map_or_else(
             || watch::Sender::default().subscribe(),
             |lease| lease.is_held.subscribe(),
         )
@@ -93,7 +93,7 @@ impl Leases {
 
     /// What there is to count.
     pub(crate) fn counts(&self) -> Vec<LeaseCounts> {
-        self.leases
+        self.by_name
             .iter()
             .map(|(name, lease)| LeaseCounts {
                 name: *name,
@@ -118,7 +118,7 @@ impl Leases {
                 self.terms.alone && claims.iter().all(|(_, claim)| claim.held().is_some());
             let pause = async {
                 if is_settled {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } else {
                     sleep(self.terms.renew_every() / 2).await;
                 }
@@ -206,7 +206,7 @@ impl Leases {
             lease.token = fence.0,
             "this node does the work of {name} from now on"
         );
-        if let Some(lease) = self.leases.get(&name) {
+        if let Some(lease) = self.by_name.get(&name) {
             lease.taken.fetch_add(1, Ordering::Relaxed);
         }
         self.publish(name, Some(fence));
@@ -218,14 +218,14 @@ impl Leases {
             lease = name.as_str(),
             "this node does not do the work of {name} any more: {loss}"
         );
-        if let Some(lease) = self.leases.get(&name) {
+        if let Some(lease) = self.by_name.get(&name) {
             lease.lost.fetch_add(1, Ordering::Relaxed);
         }
         self.publish(name, None);
     }
 
     fn publish(&self, name: LeaseName, fence: Option<Fence>) {
-        if let Some(lease) = self.leases.get(&name) {
+        if let Some(lease) = self.by_name.get(&name) {
             lease.fence.send_replace(fence);
             lease.is_held.send_replace(fence.is_some());
         }

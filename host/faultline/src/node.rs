@@ -212,6 +212,10 @@ impl Node {
     ///
     /// # Errors
     /// If the plugins cannot be read from the store.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one straight line: to cut it would mean to hand everything on"
+    )]
     pub(crate) async fn start(&self) -> Result<Running> {
         let reload = self.host.reload().await?;
         self.host.loaded(&reload).await;

@@ -93,7 +93,7 @@ fn p99(connector: &WasmConnector, envelope: &Envelope) -> Result<f64, Box<dyn Er
     let began = Instant::now();
     while began.elapsed() < ROUND {
         let call = Instant::now();
-        for answer in connector.decode(&[envelope]) {
+        for answer in connector.decode(&[envelope])? {
             answer.map_err(|fault| fault.to_string())?;
         }
         micros.push(call.elapsed().as_secs_f64() * 1e6);

@@ -32,7 +32,7 @@ pub(crate) fn run(surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Memory of this process (proc_pid_status(5)).
+/// Memory of this process (`proc_pid_status(5)`).
 fn resident_megabytes() -> Result<f64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

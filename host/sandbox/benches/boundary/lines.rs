@@ -1,6 +1,8 @@
 //! Log lines as services write them: some forty kinds of them, with numbers,
 //! addresses, times and identifiers that differ from line to line.
 
+use std::fmt::Write as _;
+
 /// Services that write.
 pub(crate) const SERVICES: u32 = 10;
 
@@ -81,16 +83,17 @@ impl Lines {
         };
         let mut text = String::with_capacity(kind.len() + 32);
         for mark in kind.chars() {
-            match mark {
-                '#' => text.push_str(&self.below(100_000).to_string()),
+            // Writing to a string does not fail.
+            let _ = match mark {
+                '#' => write!(text, "{}", self.below(100_000)),
                 '@' => {
                     let [a, b, port] = [self.below(256), self.below(256), self.below(60_000)];
-                    text.push_str(&format!("10.0.{a}.{b}:{}", port + 1_024));
+                    write!(text, "10.0.{a}.{b}:{}", port + 1_024)
                 }
-                '~' => text.push_str(&format!("{:016x}", self.next())),
-                '%' => text.push_str(&format!("{}ms", self.below(5_000))),
-                other => text.push(other),
-            }
+                '~' => write!(text, "{:016x}", self.next()),
+                '%' => write!(text, "{}ms", self.below(5_000)),
+                other => text.write_char(other),
+            };
         }
         Line {
             service,

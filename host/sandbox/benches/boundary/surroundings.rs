@@ -40,11 +40,11 @@ impl Surroundings {
     /// The same with a cache in this folder.
     pub(crate) fn with_cache(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let cache = CodeCache::open(folder, CacheKey([1; 32]), CACHE_BYTES_MAX)?;
-        let Self { sandbox, _runtime } = Self::new()?;
-        Ok(Self {
-            sandbox: sandbox.with_compiler(Compiler::in_process(), Some(cache), "bench"),
-            _runtime,
-        })
+        let mut plain = Self::new()?;
+        plain.sandbox = plain
+            .sandbox
+            .with_compiler(Compiler::in_process(), Some(cache), "bench");
+        Ok(plain)
     }
 
     /// Components that were compiled and not found.

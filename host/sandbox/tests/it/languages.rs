@@ -81,7 +81,9 @@ fn series(id: u32, name: &str) -> IntroducedSeries {
             name: name.to_owned(),
             unit: "s".to_owned(),
             // Every other one names no entity.
-            entity: (id % 2 == 0).then(|| Entity::new("host", "db-1").expect("an entity")),
+            entity: id
+                .is_multiple_of(2)
+                .then(|| Entity::new("host", "db-1").expect("an entity")),
             attributes: [("route", "/pay")].into_iter().collect(),
         },
     }

@@ -147,7 +147,12 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: &Told) {
         None => written(&answer, &request),
     };
     let _ = stream.write_all(&bytes).await;
-    while answer.drips {
+    if !answer.drips {
+        let _ = stream.shutdown().await;
+        return;
+    }
+    // Until the other side has had enough.
+    loop {
         let dripped = async {
             stream.write_all(b"x").await?;
             stream.flush().await
@@ -157,7 +162,6 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: &Told) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let _ = stream.shutdown().await;
 }
 
 /// A request with its body, as it came.
