@@ -391,7 +391,7 @@ fn decode(connector: &WasmConnector, envelopes: &[Envelope], at_once: usize) -> 
     let envelopes: Vec<&Envelope> = envelopes.iter().collect();
     envelopes
         .chunks(at_once)
-        .flat_map(|batch| connector.decode(batch))
+        .flat_map(|batch| connector.decode(batch).expect("answers"))
         .map(|answer| format!("{answer:?}"))
         .collect()
 }

@@ -33,7 +33,8 @@ fn load(
 fn act(connector: &WasmConnector, act: &str) -> Result<String, Fault> {
     let mut envelope = envelope(act);
     envelope.arrival.received = Timestamp::from_secs(1_772_366_400);
-    let answer = connector.decode(&[&envelope]).expect("answers").remove(0)?;
+    let answers = connector.decode(&[&envelope]);
+    let answer = answers.map_err(|failure| failure.to_fault())?.remove(0)?;
     match &answer.signals[..] {
         [Signal::Alert(alert)] => Ok(alert.title.clone()),
         other => panic!("{act}: {other:?}"),
