@@ -42,12 +42,16 @@ pub(crate) fn with_component(name: &str, folder: &Path, component: &[u8]) {
     fs::write(folder.join(format!("{name}.wasm")), component).expect("a file");
 }
 
-/// The files of a folder without folders.
+/// A folder with all that is in it.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name");
-        fs::copy(&path, to.join(name)).expect("a file");
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).expect("a file");
+        }
     }
 }
