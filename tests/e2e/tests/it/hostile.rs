@@ -197,9 +197,9 @@ fn a_detector_whose_state_cannot_be_kept_does_not_hold_up_the_others() {
     let site = Site::with_config(&format!("{CONFIG}{IMPATIENT}"));
     let mut server = site.serve();
     install(&site, &built("hostile-detector"), "counting", &json!({}));
-    // Its memory is to hold the state, and the copy that is saved.
-    let limits =
-        json!({"settings": {"limits": {"memory_bytes": 256 << 20, "output_bytes": 64 << 20}}});
+    // Its memory is to hold the state, and the copy that is saved; and it takes a
+    // while to copy it, where nothing is optimised.
+    let limits = json!({"settings": {"limits": {"memory_bytes": 256 << 20, "output_bytes": 64 << 20, "cpu_per_call_ms": 10_000}}});
     server.put("PUT", "/instances/counting/settings", &limits);
     server.wait_for_instance("counting", "running");
 
