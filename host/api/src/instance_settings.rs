@@ -8,7 +8,7 @@ use faultline_domain::poll;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::views::{FieldProblem, Place, object};
+use crate::views::{FieldProblem, Place, object, whole, whole_16};
 
 /// The longest that a sender's word may hold.
 const RESOLVE_TIMEOUT_SECONDS_MAX: u64 = 7 * 86_400;
@@ -23,7 +23,7 @@ const FAMILY_CHARS_MAX: usize = 80;
 pub struct InstanceSettings {
     /// Of a connector: for how many seconds the word of its senders holds
     /// unless they repeat it. Left out: until they say otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 604_800, example = 300)]
     pub resolve_timeout: Option<u64>,
     /// Of a connector: alerts of one family share their fingerprints. Left out:
@@ -33,11 +33,12 @@ pub struct InstanceSettings {
     pub family: Option<String>,
     /// Of a connector that polls: how many seconds lie between two polls. Left
     /// out: 60.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 86_400, example = 60)]
     pub poll_interval: Option<u64>,
     /// Of a detector or correlator: those with lower numbers have their say
     /// first; those with the same, in the order of their names.
+    #[serde(deserialize_with = "whole_16")]
     #[schema(minimum = 0, maximum = 65_535)]
     pub order: u16,
     /// Limits to have instead of those that the manifest asks for; at most the
@@ -51,67 +52,67 @@ pub struct InstanceSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct LimitOverrides {
     /// Bytes of linear memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub memory_bytes: Option<u64>,
     /// Elements of each table.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub table_elements: Option<u64>,
     /// Milliseconds on a processor in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub cpu_per_call_ms: Option<u64>,
     /// Milliseconds on the clock in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub wall_per_call_ms: Option<u64>,
     /// Bytes that cross from the guest to the host in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub output_bytes: Option<u64>,
     /// Items in one answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub items: Option<u64>,
     /// Calls of host functions in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub host_calls: Option<u64>,
     /// Bytes of log lines a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub log_bytes_per_minute: Option<u64>,
     /// Bytes of durable state.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub kv_bytes: Option<u64>,
     /// Bytes of saved state.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub state_bytes: Option<u64>,
     /// Requests that go out in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_requests: Option<u64>,
     /// Bytes that go out with requests in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_sent_bytes: Option<u64>,
     /// Bytes of answers, unpacked, in one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_received_bytes: Option<u64>,
     /// Bytes of one answer's body, unpacked; what is beyond is cut.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_body_bytes: Option<u64>,
     /// Bytes that go out and come in in a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_bytes_per_minute: Option<u64>,
     /// Connections at a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub http_connections: Option<u64>,
 }

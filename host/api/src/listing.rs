@@ -8,6 +8,12 @@ use crate::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::problem::Problem;
 use crate::views::{Page, Place};
 
+/// The most digits of what a listing is ordered by: microseconds, or positions.
+const NUMBER_DIGITS_MAX: usize = 18;
+
+/// The most digits of a row's number among those of one position.
+const ORDINAL_DIGITS_MAX: usize = 9;
+
 /// How many rows of a listing: 1 to 500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -49,11 +55,42 @@ impl After {
 impl TryFrom<String> for After {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
+        cursor(&text, |id| !id.is_empty()).map(Self)
+    }
+}
+
+/// The same of a listing whose rows are numbered within what they are ordered
+/// by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct AfterOrdinal(Cursor);
+
+impl AfterOrdinal {
+    pub(crate) fn cursor(after: Option<Self>) -> Option<Cursor> {
+        after.map(|AfterOrdinal(cursor)| cursor)
+    }
+}
+
+impl TryFrom<String> for AfterOrdinal {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        cursor(&text, |ordinal| is_number(ordinal, ORDINAL_DIGITS_MAX)).map(Self)
+    }
+}
+
+/// A cursor that is written as the description says: a number, a dot, and an id.
+fn cursor(text: &str, is_id: impl Fn(&str) -> bool) -> Result<Cursor, String> {
+    text.split_once('.')
+        .filter(|(number, id)| is_number(number, NUMBER_DIGITS_MAX) && is_id(id))
+        .and_then(|_| text.parse().ok())
+        .ok_or_else(|| {
             let given: String = text.chars().take(80).collect();
             format!("`{given}` is no page of this listing: take it from `next`, or leave it out")
         })
-    }
+}
+
+fn is_number(text: &str, digits_max: usize) -> bool {
+    (1..=digits_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Where a listing that is ordered by a number goes on.

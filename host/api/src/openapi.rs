@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -35,6 +36,27 @@ const PAGE_OF: &str = "Page_";
 
 /// The name of the answer that all refusals have in common.
 const PROBLEM: &str = "Problem";
+
+/// How texts are shaped that mean the same in many operations, by where they
+/// stand and what they are called there.
+const SHAPES: [(ParameterIn, &str, &str); 2] = [
+    (ParameterIn::Path, "name", INSTANCE_NAME),
+    (ParameterIn::Query, "entity", ENTITY),
+];
+
+/// `domain::id::InstanceName`.
+const INSTANCE_NAME: &str = "^[a-z0-9][a-z0-9._-]{0,59}$";
+
+/// `domain::entity::Entity`: a kind and a name, neither of which is blank. What
+/// is blank is spelled out (Unicode's `White_Space`), since dialects of regular
+/// expressions have other ideas of `\s`.
+const ENTITY: &str = concat!(
+    r"^[^/\u0000]*",
+    r"[^/\u0000\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^/\u0000]*/[^\u0000]*",
+    r"[^\u0000\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000]*$",
+);
 
 /// Groups of operations, in reading order.
 const TAGS: &[(&str, &str)] = &[
@@ -169,6 +191,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             refuse(operation);
+            shape(operation);
         }
     }
 }
@@ -252,6 +275,23 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// Says how texts look that mean the same wherever they stand.
+fn shape(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        for (place, name, pattern) in &SHAPES {
+            if parameter.parameter_in == *place
+                && parameter.name == *name
+                && let Some(RefOr::T(Schema::Object(text))) = &mut parameter.schema
+            {
+                text.pattern = Some((*pattern).to_owned());
+            }
+        }
+    }
 }
 
 /// Says that every other answer is a problem; those that the handler explains

@@ -5,7 +5,7 @@ use faultline_store::JournalHead;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::control::StageStatus;
 use crate::problem::Problem;
@@ -49,7 +49,7 @@ impl Overview {
         })
     }
 
-    /// Makes gauges of it.
+    /// Makes gauges of it. How far the stages are is theirs to count.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("faultline");
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -59,19 +59,6 @@ impl Overview {
             "journal_position",
             "The last envelope of the journal",
             position,
-        );
-        let lag = Family::<StageLabel, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
-        for stage in &self.stages {
-            let label = StageLabel {
-                stage: stage.name.clone(),
-            };
-            lag.get_or_create(&label).set(stage.lag_seconds);
-        }
-        registry.register_with_unit(
-            "stage_lag",
-            "From what a stage has dealt with to the arrival of the last envelope",
-            Unit::Seconds,
-            lag,
         );
         let alerts = Family::<StateLabel, Gauge>::default();
         for (state, alert_count) in [
@@ -97,11 +84,6 @@ impl Overview {
         }
         registry.register("incidents", "Incidents by phase", incidents);
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StageLabel {
-    stage: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

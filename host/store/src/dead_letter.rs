@@ -104,7 +104,7 @@ impl Store {
         .bind(after.number_signed())
         .bind(after.id)
         .bind(filter.kind.map_or("", LetterKind::as_str))
-        .bind(filter.reader.as_deref().unwrap_or(""))
+        .bind(text(filter.reader.as_deref().unwrap_or("")))
         .bind(fetch_rows(limit))
         .fetch_all(self.state.read())
         .await?;

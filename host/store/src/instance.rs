@@ -338,7 +338,7 @@ impl Store {
         let removed =
             sqlx::query("delete from instance_grant where instance = $1 and capability = $2")
                 .bind(instance.as_str())
-                .bind(capability)
+                .bind(text(capability))
                 .execute(&mut **transaction)
                 .await?;
         let changed = removed.rows_affected() == 1;

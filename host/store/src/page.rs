@@ -2,7 +2,7 @@
 //! that pages neither repeat nor skip rows while new ones come in.
 
 use crate::error::StoreError;
-use crate::rows::signed;
+use crate::rows::{signed, text as kept};
 
 /// The most rows of one page.
 pub(crate) const PAGE_ROWS_MAX: u32 = 500;
@@ -44,7 +44,7 @@ impl std::str::FromStr for Cursor {
         let (number, id) = text.split_once('.').ok_or_else(bad)?;
         Ok(Self {
             number: number.parse().map_err(|_| bad())?,
-            id: id.to_owned(),
+            id: kept(id),
         })
     }
 }

@@ -96,7 +96,8 @@ pub(crate) async fn audit_list(
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditVerifyQuery {
     /// Only rows after this one; with `hash`. Left out: from the oldest row on.
-    after: Option<u64>,
+    #[param(value_type = Option<u64>)]
+    after: Option<AfterNumber>,
     /// The hash of that row, as it was kept.
     #[param(value_type = Option<String>, pattern = "^sha256:[0-9a-f]{64}$")]
     hash: Option<Digest>,
@@ -144,7 +145,8 @@ pub(crate) async fn audit_verify(
 /// Where to begin: where the caller says, or after what retention has removed.
 async fn begin(shared: &Shared, query: &AuditVerifyQuery) -> Result<(u64, Digest), Problem> {
     let (base, base_hash) = shared.store.audit_base().await?;
-    match (query.after, query.hash) {
+    let after = query.after.map(|AfterNumber(sequence)| sequence);
+    match (after, query.hash) {
         (None, None) => Ok((base, base_hash)),
         (Some(after), Some(_)) if after < base => Err(Problem::invalid_at(
             Place::Query,

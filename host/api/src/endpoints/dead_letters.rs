@@ -20,7 +20,7 @@ use crate::views::{DeadLetter, DeadLetterKind, Page, Redriven};
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeadLetterListQuery {
     /// `next` of the page before.
-    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\.[\s\S]+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]

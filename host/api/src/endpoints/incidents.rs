@@ -52,7 +52,7 @@ pub(crate) struct IncidentListQuery {
     #[param(value_type = Option<String>, example = "service/checkout")]
     entity: Option<Entity>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\.[\s\S]+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]

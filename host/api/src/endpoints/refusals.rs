@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Answered, App};
 use crate::extract::Query;
-use crate::listing::{After, Limit, page};
+use crate::listing::{AfterOrdinal, Limit, page};
 use crate::views::{Page, Refusal};
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -14,8 +14,8 @@ use crate::views::{Page, Refusal};
 #[into_params(parameter_in = Query)]
 pub(crate) struct RefusalListQuery {
     /// `next` of the page before.
-    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
-    after: Option<After>,
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\.[0-9]{1,9}$")]
+    after: Option<AfterOrdinal>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
     limit: Option<Limit>,
@@ -33,7 +33,7 @@ pub(crate) async fn refusal_list(
     let rows = query.limit.unwrap_or_default().rows();
     let refusals = shared
         .store
-        .refusal_list(shared.scope(), After::cursor(query.after), rows)
+        .refusal_list(shared.scope(), AfterOrdinal::cursor(query.after), rows)
         .await?;
     Ok(Json(page(refusals, Refusal::from)))
 }

@@ -22,6 +22,9 @@ const SAMPLES_READ_MAX: u64 = 500_000;
 /// The most points of one answer.
 const POINTS_MAX: u32 = 2_000;
 
+/// The most characters of a part of a name that is looked for.
+const NAME_CHARS_MAX: usize = 200;
+
 /// Points of an answer, if the caller does not say.
 const POINTS_DEFAULT: u32 = 500;
 
@@ -39,7 +42,7 @@ pub(crate) struct SeriesListQuery {
     #[param(max_length = 200, example = "duration")]
     name: Option<String>,
     /// `next` of the page before.
-    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\..+$")]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}\.[\s\S]+$")]
     after: Option<After>,
     /// How many rows.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
@@ -55,6 +58,11 @@ pub(crate) async fn series_list(
     State(shared): App,
     Query(query): Query<SeriesListQuery>,
 ) -> Answered<Page<Series>> {
+    let is_too_long = |name: &String| name.chars().count() > NAME_CHARS_MAX;
+    if query.name.as_ref().is_some_and(is_too_long) {
+        let detail = format!("must have {NAME_CHARS_MAX} characters at most");
+        return Err(Problem::malformed(Place::Query, "name", detail));
+    }
     let filter = SeriesFilter {
         entity: query.entity,
         name: query.name,
@@ -102,7 +110,7 @@ pub(crate) struct SampleListQuery {
     params(("id" = u32, Path, description = "The catalogue's number."), SampleListQuery),
     responses(
         (status = 200, description = "The samples.", body = Samples),
-        (status = 422, description = "There are too many to be read at once: ask for less time.")
+        (status = 422, description = "`from` comes after `to`, or there are too many to be read at once: ask for less time.")
     )
 )]
 pub(crate) async fn sample_list(
@@ -164,7 +172,7 @@ async fn span(
     let from = from.unwrap_or(to.minus(SPAN_DEFAULT));
     if from > to {
         let detail = format!("{from} comes after `to`, {to}");
-        return Err(Problem::malformed(Place::Query, "from", detail));
+        return Err(Problem::invalid_at(Place::Query, "from", detail));
     }
     Ok((from, to))
 }

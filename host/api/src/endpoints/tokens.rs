@@ -119,7 +119,8 @@ pub(crate) async fn token_create(
 /// Revokes a token: from now on it is good for nothing.
 #[utoipa::path(
     delete, path = "/tokens/{id}", tag = "tokens",
-    params(("id" = String, Path, description = "The id, not the token.")),
+    params(("id" = String, Path, description = "The id, not the token.",
+            pattern = "^[0-9A-Za-z-]{1,40}$")),
     responses((status = 204, description = "It is revoked."))
 )]
 pub(crate) async fn token_revoke(

@@ -70,7 +70,7 @@ pub(crate) async fn edge_list(
 fn hops(query: &EdgeListQuery) -> Result<u32, Problem> {
     match query.hops {
         None => Ok(1),
-        Some(_) if query.entity.is_none() => Err(Problem::malformed(
+        Some(_) if query.entity.is_none() => Err(Problem::invalid_at(
             Place::Query,
             "hops",
             "says how far around `entity`, which is missing",

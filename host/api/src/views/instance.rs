@@ -21,7 +21,10 @@ pub struct InstanceCreate {
     /// Of which bundle: `namespace/name` (the latest version that is
     /// installed), `namespace/name@version`, or a digest or the first digits
     /// of one.
-    #[schema(example = "faultline/alertmanager")]
+    #[schema(
+        pattern = "^([^/]+/.+|(sha256:)?[0-9a-fA-F]{4,64})$",
+        example = "faultline/alertmanager"
+    )]
     pub plugin: String,
     /// Of which of its components. Can be left out if it has only one.
     #[serde(default)]
@@ -70,7 +73,10 @@ pub struct InstanceUpgradeTo {
     /// Of which bundle, as when it was made. Left out: the latest version of
     /// the plugin that it is made of now. It may be an earlier one, too.
     #[serde(default)]
-    #[schema(example = "faultline/alertmanager@1.5.0")]
+    #[schema(
+        pattern = "^([^/]+/.+|(sha256:)?[0-9a-fA-F]{4,64})$",
+        example = "faultline/alertmanager@1.5.0"
+    )]
     pub plugin: Option<String>,
     /// Of which of its components, of the same kind. Left out: the one with
     /// the name that it is made of now.

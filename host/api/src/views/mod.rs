@@ -31,6 +31,7 @@ mod time;
 mod token;
 mod topology;
 mod usage;
+mod whole;
 mod words;
 
 pub use alert::{Alert, AlertSource, AlertState, AlertSummary, Ended, Origin, OriginKind};
@@ -71,6 +72,7 @@ pub use time::Time;
 pub use token::{NewToken, Token, TokenCreate, TokenPurpose};
 pub use topology::Edge;
 pub use usage::{Done, Narrowed, WhatItDid};
+pub(crate) use whole::{whole, whole_16};
 pub use words::{Phase, PluginKind, Role, Severity, Use};
 
 use std::collections::BTreeMap;

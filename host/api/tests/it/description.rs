@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use axum::http::Request;
-use serde_json::Value;
+use axum::http::{Method, Request};
+use faultline_domain::access::Role;
+use serde_json::{Value, json};
 
-use crate::{Bench, operations};
+use crate::{Bench, encoded, operations};
 
 #[tokio::test]
 async fn it_is_served_to_everybody_as_it_is() {
@@ -120,5 +121,120 @@ fn every_operation_is_described_in_full() {
             .keys()
             .filter(|status| status.starts_with('2'));
         assert!(good.count() >= 1, "{id}: what comes if all is well");
+    }
+}
+
+/// Each text is refused as unreadable if and only if it is not described: who
+/// sticks to the description is understood, and nobody else is.
+#[tokio::test]
+async fn texts_are_read_as_they_are_described() {
+    let bench = Bench::open().await;
+    let (most, too_much) = ("\u{e9}".repeat(200), "x".repeat(201));
+    let entities = [
+        "service/checkout",
+        "service/shop/cart",
+        " service / checkout ",
+        "\u{e8}/\u{1f4a5}",
+        "a//",
+        "a\n/\rb",
+        "",
+        "checkout",
+        "/checkout",
+        "service/",
+        " /checkout",
+        "service/\u{3000}",
+        "\u{85}\u{a0}/checkout",
+        "service/a\0",
+    ];
+    let names = [
+        "some",
+        "0.a_b-c",
+        &"x".repeat(60),
+        "Some",
+        "-some",
+        "some\n",
+        "\u{fe}",
+        &"x".repeat(61),
+    ];
+    let cursors = [
+        "5.a",
+        "5.\n",
+        "123456789012345678.\u{1f4a5}.b",
+        "5",
+        "5.",
+        ".a",
+        "+5.a",
+        "1234567890123456789.a",
+    ];
+    let ordinals = ["5.1", "5.123456789", "5.", "5.a", "5.+1", "5.1234567890"];
+    let ids = ["abc", "local-commands", &"x".repeat(41), "a_b", "\u{c6}"];
+    for (id, name, texts) in [
+        ("alert_list", "entity", &entities[..]),
+        ("change_list", "entity", &entities[..]),
+        ("incident_list", "entity", &entities[..]),
+        ("series_list", "entity", &entities[..]),
+        ("edge_list", "entity", &entities[..]),
+        ("instance_fetch", "name", &names[..]),
+        ("instance_disable", "name", &names[..]),
+        ("grant_revoke", "name", &names[..]),
+        ("alert_list", "after", &cursors[..]),
+        ("dead_letter_list", "after", &cursors[..]),
+        ("refusal_list", "after", &ordinals[..]),
+        ("token_revoke", "id", &ids[..]),
+        ("series_list", "name", &[&most, &too_much]),
+    ] {
+        let operation = operations()
+            .into_iter()
+            .find(|operation| operation.id == id)
+            .expect(id);
+        let parameters = operation.value["parameters"].as_array().expect(id);
+        let described = parameters
+            .iter()
+            .find(|parameter| parameter["name"] == name)
+            .expect(name);
+        let shape = jsonschema::validator_for(&described["schema"]).expect("a schema");
+        let (mut good, mut bad) = (0, 0);
+        for text in texts {
+            let given = encoded(text);
+            let path = if described["in"] == "path" {
+                operation
+                    .template
+                    .replace(&format!("{{{name}}}"), &given)
+                    .replace("{capability}", "state")
+            } else {
+                format!("{}?{name}={given}", operation.path)
+            };
+            let method = operation.method.clone();
+            let answer = bench.bare(method, Role::Admin, &path).await;
+            let is_read = answer.status != 400;
+            assert_eq!(shape.is_valid(&json!(text)), is_read, "{id}: {path}");
+            *(if is_read { &mut good } else { &mut bad }) += 1;
+        }
+        assert!(good > 0 && bad > 0, "{id}, {name}: both are tried");
+    }
+}
+
+/// To JSON, `60.0` is as whole as `60`.
+#[tokio::test]
+async fn whole_numbers_are_read_however_they_are_written() {
+    let bench = Bench::open().await;
+    for (limit, status) in [
+        ("60", 404),
+        ("60.0", 404),
+        ("6e1", 404),
+        ("9223372036854775807", 404),
+        ("60.5", 400),
+        ("-1", 400),
+        ("9223372036854775808", 400),
+    ] {
+        let body = format!(r#"{{"settings": {{"order": 3.0, "limits": {{"items": {limit}}}}}}}"#);
+        let path = "/api/v1/instances/some/settings";
+        let json = Some("application/json");
+        let answer = bench.send(crate::raw(Method::PUT, path, json, body)).await;
+        // There is no such instance, which is known only after it was read.
+        assert_eq!(answer.status.as_u16(), status, "{limit}: {}", answer.text);
+        if status == 400 {
+            answer.problem_at("malformed", "body", "settings.limits.items");
+        }
     }
 }

@@ -203,7 +203,6 @@ async fn values_that_cannot_be_are_refused_with_what_can() {
             "service/checkout",
         ),
         ("/api/v1/alerts?severity_min=bad", "severity_min", "warning"),
-        ("/api/v1/topology?hops=2", "hops", "entity"),
         ("/api/v1/topology?entity=service/a&hops=9", "hops", "1 to 5"),
         ("/api/v1/audit?order=up", "order", "latest"),
         ("/api/v1/audit/verify?hash=x", "hash", "sha256"),
@@ -222,12 +221,21 @@ async fn values_that_cannot_be_are_refused_with_what_can() {
         assert!(detail.contains(says), "{path}: {detail}");
     }
     // Each by itself can be read; together they cannot be meant.
-    let problem = bench
-        .get(Role::Admin, "/api/v1/audit/verify?after=1")
-        .await
-        .problem_at("invalid", "query", "hash");
-    let detail = problem["detail"].as_str().expect("a detail");
-    assert!(detail.contains("must be given with `after`"), "{detail}");
+    for (path, field, says) in [
+        (
+            "/api/v1/audit/verify?after=1",
+            "hash",
+            "must be given with `after`",
+        ),
+        ("/api/v1/topology?hops=2", "hops", "around `entity`"),
+    ] {
+        let problem = bench
+            .get(Role::Admin, path)
+            .await
+            .problem_at("invalid", "query", field);
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains(says), "{path}: {detail}");
+    }
 }
 
 #[tokio::test]

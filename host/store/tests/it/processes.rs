@@ -5,8 +5,8 @@ use faultline_domain::audit::Verifier;
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_domain::id::InstanceName;
 use faultline_store::{
-    AuditFilter, DeadLetter, KvChange, KvCommit, LetterKind, ObserveCommit, Retention,
-    StagePosition, Store, StoreError,
+    AlertFilter, AuditFilter, Cursor, DeadLetter, IncidentFilter, KvChange, KvCommit, LetterFilter,
+    LetterKind, ObserveCommit, Retention, StagePosition, Store, StoreError,
 };
 use faultline_test_databases::{Database, Server, on_each_database};
 
@@ -267,6 +267,7 @@ async fn nothing_that_can_be_said_is_in_the_way(database: Database) {
     assert!(found.expect("answers").is_empty());
     let letters = fresh.store.dead_letters_at(&scope(), Position(3)).await;
     assert_eq!(letters.expect("reads"), [letter("last\u{2400}")]);
+    what_can_be_asked_is_not_in_the_way_either(&fresh.store).await;
     let mut audited = entry("plugin.\0", 3);
     "{\"said\":\"\0\"}".clone_into(&mut audited.detail);
     fresh.store.audit_append(audited).await.expect("appends");
@@ -279,6 +280,31 @@ async fn nothing_that_can_be_said_is_in_the_way(database: Database) {
     {
         verifier.next(&row).expect("a chain");
     }
+}
+
+/// Nor can what people ask for, however odd: it is answered with nothing.
+async fn what_can_be_asked_is_not_in_the_way_either(store: &Store) {
+    let scope = scope();
+    let after = || -> Option<Cursor> { Some("5.a\0b".parse().expect("a cursor")) };
+    let all = AlertFilter::default();
+    let alerts = store.alert_list(&scope, &all, after(), 5).await;
+    assert!(alerts.expect("answers").items.is_empty());
+    let changes = store.change_list(&scope, None, after(), 5).await;
+    assert!(changes.expect("answers").items.is_empty());
+    let all = IncidentFilter::default();
+    let incidents = store.incident_list(&scope, &all, after(), 5).await;
+    assert!(incidents.expect("answers").items.is_empty());
+    let some = LetterFilter {
+        reader: Some("fa\0ke".to_owned()),
+        ..LetterFilter::default()
+    };
+    let letters = store.dead_letter_list(&scope, &some, after(), 5).await;
+    assert!(letters.expect("answers").items.is_empty());
+    let name = InstanceName::new("some").expect("a name");
+    let revoked = store
+        .grant_revoke(&name, "k\0v", entry("plugin.revoke", 4))
+        .await;
+    assert!(!revoked.expect("answers"), "nobody granted it");
 }
 
 #[tokio::test]
