@@ -8,6 +8,7 @@ mod events;
 mod grants;
 mod instances;
 mod machinery;
+mod metrics;
 mod observed;
 mod plugins;
 mod reading;
