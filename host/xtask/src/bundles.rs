@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
-use crate::install;
 use crate::languages::{self, Language, Tools, Work};
 use crate::progress::{say, target, workspace};
 use crate::toolchain::{TARGET, Toolchain, guests_folder};
+use crate::{install, metadata};
 
 /// Folders whose folders are plugins.
 const NURSERIES: [&str; 6] = [
@@ -101,10 +100,7 @@ pub(crate) fn build_all() -> Result<()> {
     for package in sources.iter().flat_map(Source::packages) {
         cargo.args(["--package", package]);
     }
-    let status = cargo.status().context("starting cargo")?;
-    if !status.success() {
-        bail!("the plugins do not build");
-    }
+    install::run_shown(&mut cargo).context("the plugins do not build")?;
     for source in &sources {
         let components = compiled(source)?;
         let size =
@@ -249,28 +245,9 @@ fn source(folder: &Path, manifest: &str, packages: &BTreeMap<PathBuf, String>) -
     })
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-}
-
 /// The workspace's packages, by their manifests.
 fn packages() -> Result<BTreeMap<PathBuf, String>> {
-    let output = install::run(
-        Command::new(install::cargo())
-            .current_dir(workspace())
-            .args(["metadata", "--format-version", "1", "--no-deps"]),
-    )?;
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("reading cargo's metadata")?;
-    Ok(metadata
-        .packages
+    Ok(metadata::own()?
         .into_iter()
         .map(|package| (package.manifest_path, package.name))
         .collect())

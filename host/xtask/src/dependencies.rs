@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::install;
 use crate::progress::{say, workspace};
@@ -36,11 +36,7 @@ pub(crate) fn check() -> Result<Option<String>> {
     };
     let check = |what: &[&str]| -> Result<()> {
         say(format_args!("  cargo deny check {}", what.join(" ")));
-        let status = run(&["check"]).args(what).status().context("starting it")?;
-        if !status.success() {
-            bail!("cargo-deny objects to a dependency");
-        }
-        Ok(())
+        install::run_shown(run(&["check"]).args(what)).context("cargo-deny objects to a dependency")
     };
     check(&ALWAYS)?;
     say("  cargo deny fetch db");

@@ -53,10 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let tool = install::cargo_tool(TOOL.0, TOOL.1)?;
     say("fuzz: building all targets with the fuzzer and its checks of memory (some minutes)");
-    let built = cargo_fuzz(&tool, "build").status();
-    if !built.context("starting cargo-fuzz")?.success() {
-        bail!("the targets do not build");
-    }
+    install::run_shown(&mut cargo_fuzz(&tool, "build")).context("the targets do not build")?;
     let mut broken = Vec::new();
     for name in chosen {
         if let Some(found) = try_target(&tool, name, args.seconds)? {

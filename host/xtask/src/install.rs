@@ -212,6 +212,20 @@ pub(crate) fn run(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
+/// Runs a command to its end, showing what it prints as it comes.
+///
+/// # Errors
+/// If it cannot be started, or fails; it has said why.
+pub(crate) fn run_shown(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("starting {}", shown(command)))?;
+    if !status.success() {
+        bail!("{} ends with {status}", shown(command));
+    }
+    Ok(())
+}
+
 /// As one would type it.
 fn shown(command: &Command) -> String {
     let mut text = command.get_program().to_string_lossy().into_owned();
@@ -290,6 +304,15 @@ mod tests {
         assert!(message.starts_with("sh -c "), "{message}");
         assert!(message.contains("exit status: 3"), "{message}");
         assert!(message.contains("    out\n    err"), "{message}");
+    }
+
+    #[test]
+    fn a_command_that_speaks_for_itself_is_named_if_it_fails() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exit 3"]);
+        let message = run_shown(&mut command).expect_err("it fails").to_string();
+        assert_eq!(message, "sh -c exit 3 ends with exit status: 3");
+        run_shown(Command::new("sh").args(["-c", "exit 0"])).expect("it does not");
     }
 
     #[test]

@@ -118,14 +118,7 @@ impl Installation {
     /// # Errors
     /// If it fails; it has said why.
     pub(crate) fn show(&self, arguments: &[&str]) -> Result<()> {
-        let status = self
-            .command(arguments)
-            .status()
-            .with_context(|| format!("starting {}", self.program.display()))?;
-        if !status.success() {
-            bail!("`faultline {}` ends with {status}", arguments.join(" "));
-        }
-        Ok(())
+        install::run_shown(&mut self.command(arguments))
     }
 
     /// What a command answers to programs.
@@ -259,15 +252,13 @@ fn build(profile: Profile) -> Result<PathBuf> {
         "building the host ({folder}; minutes the first time, seconds after that)"
     ));
     let began = Instant::now();
-    let status = Command::new(install::cargo())
-        .current_dir(workspace())
-        .args(["build", "--locked", "--package", "faultline"])
-        .args(arguments)
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("the host does not build");
-    }
+    install::run_shown(
+        Command::new(install::cargo())
+            .current_dir(workspace())
+            .args(["build", "--locked", "--package", "faultline"])
+            .args(arguments),
+    )
+    .context("the host does not build")?;
     say(format_args!("built in {} s", began.elapsed().as_secs()));
     Ok(target().join(folder).join("faultline"))
 }

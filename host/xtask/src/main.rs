@@ -11,6 +11,7 @@ mod http;
 mod install;
 mod installation;
 mod languages;
+mod metadata;
 mod processes;
 mod progress;
 mod record;

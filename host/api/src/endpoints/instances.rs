@@ -4,6 +4,7 @@
 //! so, and no answer is given before what may no longer run has stopped.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -166,29 +167,21 @@ pub(crate) async fn instance_config_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceConfigPut>,
 ) -> Answered<Instance> {
-    prepare_as_it_is(&shared, &caller, &name).await?;
-    let _changing = shared.turn().await?;
-    let before = find(&shared, &name).await?;
-    let record = InstanceRecord {
-        config: Value::Object(body.config).to_string(),
-        ..before.clone()
-    };
-    check_as_it_is(&shared, &caller, &record).await?;
-    // Digests and not the texts: what belongs into a configuration is the
-    // plugin's to say, and the log is for ever.
-    let detail = json!({
-        "config_digest": Digest::of(record.config.as_bytes()),
-        "config_digest_before": Digest::of(before.config.as_bytes()),
-    });
-    let entry = caller.event(
-        shared.now(),
-        "instance.config",
-        &subject(&record.name),
-        detail,
-    );
-    update(&shared, &record, entry).await?;
-    resume_if_stopped(&shared, &caller, &record.name).await?;
-    view(&shared, &record).await.map(Json)
+    let config = Value::Object(body.config).to_string();
+    change(&shared, &caller, &name, "instance.config", |before| {
+        // Digests and not the texts: what belongs into a configuration is the
+        // plugin's to say, and the log is for ever.
+        let detail = json!({
+            "config_digest": Digest::of(config.as_bytes()),
+            "config_digest_before": Digest::of(before.config.as_bytes()),
+        });
+        let record = InstanceRecord {
+            config,
+            ..before.clone()
+        };
+        (record, detail)
+    })
+    .await
 }
 
 impl RequestBody for InstanceSettingsPut {}
@@ -210,27 +203,18 @@ pub(crate) async fn instance_settings_put(
     _: NoQuery,
     JsonBody(body): JsonBody<InstanceSettingsPut>,
 ) -> Answered<Instance> {
-    prepare_as_it_is(&shared, &caller, &name).await?;
-    let _changing = shared.turn().await?;
-    let before = find(&shared, &name).await?;
-    let record = InstanceRecord {
-        settings: body.settings.to_text(),
-        ..before.clone()
-    };
-    check_as_it_is(&shared, &caller, &record).await?;
-    let detail = json!({
-        "settings": body.settings,
-        "settings_before": InstanceSettings::parse(&before.settings).ok(),
-    });
-    let entry = caller.event(
-        shared.now(),
-        "instance.settings",
-        &subject(&record.name),
-        detail,
-    );
-    update(&shared, &record, entry).await?;
-    resume_if_stopped(&shared, &caller, &record.name).await?;
-    view(&shared, &record).await.map(Json)
+    change(&shared, &caller, &name, "instance.settings", |before| {
+        let detail = json!({
+            "settings": body.settings,
+            "settings_before": InstanceSettings::parse(&before.settings).ok(),
+        });
+        let record = InstanceRecord {
+            settings: body.settings.to_text(),
+            ..before.clone()
+        };
+        (record, detail)
+    })
+    .await
 }
 
 /// Lets an instance run. One that could not be loaded is loaded again, and one
@@ -305,11 +289,26 @@ async fn set_enabled(
     update(shared, record, entry).await
 }
 
-/// What an instance is made of, compiled before anybody waits for it.
-async fn prepare_as_it_is(shared: &Shared, caller: &Caller, name: &str) -> Result<(), Problem> {
+/// Has an instance run with something else about it, if it could. What it is
+/// made of is compiled before anybody waits for it. `changed` gives what it is
+/// to be, and what the audit log says of that.
+async fn change(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    name: &str,
+    action: &str,
+    changed: impl FnOnce(&InstanceRecord) -> (InstanceRecord, Value) + Send,
+) -> Answered<Instance> {
     let record = find(shared, name).await?;
     let component = Some(record.component.as_str());
-    prepare(shared, caller, &record.name, record.bundle, component).await
+    prepare(shared, caller, &record.name, record.bundle, component).await?;
+    let _changing = shared.turn().await?;
+    let (record, detail) = changed(&find(shared, name).await?);
+    check_as_it_is(shared, caller, &record).await?;
+    let entry = caller.event(shared.now(), action, &subject(&record.name), detail);
+    update(shared, &record, entry).await?;
+    resume_if_stopped(shared, caller, &record.name).await?;
+    view(shared, &record).await.map(Json)
 }
 
 async fn update(

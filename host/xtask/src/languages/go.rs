@@ -3,14 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use super::{Tools, Work, bindings, component_without_wasi, copy_folder};
-use crate::install;
-use crate::progress::{target, workspace};
+use crate::progress::target;
+use crate::{install, metadata};
 
 /// The package that generated code imports.
 const RUNTIME: &str = "go.bytecodealliance.org/pkg";
@@ -60,28 +58,9 @@ pub(super) fn build(tools: &Tools, work: &Work, folder: &Path) -> Result<Vec<u8>
     )
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-}
-
 /// Where the runtime package is, in the sources of the generator.
 pub(super) fn runtime() -> Result<PathBuf> {
-    let output = install::run(
-        Command::new(install::cargo())
-            .current_dir(workspace())
-            .args(["metadata", "--format-version", "1", "--locked"]),
-    )?;
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("reading cargo's metadata")?;
-    metadata
-        .packages
+    metadata::all()?
         .into_iter()
         .find(|package| package.name == GENERATOR)
         .and_then(|package| Some(package.manifest_path.parent()?.join("src/pkg")))
