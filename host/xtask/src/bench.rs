@@ -50,6 +50,8 @@ enum Part {
     /// Calls of plugins: detectors beside native code, log patterns beside
     /// drain3, fresh guests, loading, idle guests
     Boundary,
+    /// Calls of a plugin beside one that does its worst
+    Neighbours,
     /// Samples by remote write, beside Prometheus
     Samples,
     /// Alerts, beside Alertmanager
@@ -102,6 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for part in parts {
         let some = match part {
             Part::Boundary => boundary::measure(size)?,
+            Part::Neighbours => boundary::measure_neighbours(size)?,
             Part::Samples => samples::measure(size, &interrupted)?.into(),
             Part::Alerts => alerts::measure(size, &interrupted)?.into(),
             Part::Latency => latency::measure(size, &interrupted)?.into(),

@@ -1,6 +1,7 @@
-//! The sandbox's own bench, which calls plugins in this process and in that of
-//! a peer.
+//! The sandbox's own benches, which call plugins in their process and in that
+//! of a peer.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -24,26 +25,37 @@ enum Line {
     Curve(Curve),
 }
 
-/// Runs it.
+/// Measures calls of plugins.
 pub(crate) fn measure(size: Size) -> Result<Found> {
-    bundles::build_all()?;
     let python = peers::drain3()?;
     say("bench: calls of plugins (building takes minutes the first time)");
+    run("boundary", size, &[(DRAIN3, &python)])
+}
+
+/// Measures calls of a plugin beside one that misbehaves.
+pub(crate) fn measure_neighbours(size: Size) -> Result<Found> {
+    say("bench: calls of a plugin beside a hostile one");
+    run("neighbours", size, &[])
+}
+
+/// Runs one of them.
+fn run(bench: &str, size: Size, environment: &[(&str, &Path)]) -> Result<Found> {
+    bundles::build_all()?;
     let mut command = Command::new(install::cargo());
     command
         .current_dir(workspace())
         // The host is named too, so that both are built with the same features
         // of what they have in common, and that only once.
         .args(["bench", "--locked", "--package", "faultline"])
-        .args(["--package", "faultline-sandbox", "--bench", "boundary"])
-        .env(DRAIN3, python)
+        .args(["--package", "faultline-sandbox", "--bench", bench])
+        .envs(environment.iter().copied())
         .stderr(Stdio::inherit());
     if size == Size::Quick {
         command.env(QUICK, "1");
     }
     let output = command.output().context("starting cargo")?;
     if !output.status.success() {
-        bail!("the bench ends with {}", output.status);
+        bail!("the bench `{bench}` ends with {}", output.status);
     }
     let mut found = Found::default();
     let text = String::from_utf8_lossy(&output.stdout);
