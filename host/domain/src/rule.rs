@@ -280,13 +280,20 @@ impl FromStr for Rule {
             RuleError("a rule ends with a path: `/**` for all that there is".to_owned())
         })?;
         let (ports, path) = rest.split_at(slash);
-        Ok(Self {
+        let rule = Self {
             methods,
             scheme,
             host,
             ports: parse_ports(ports, scheme)?,
             path: path.parse()?,
-        })
+        };
+        // It is kept as it is written, which must be read again.
+        if rule.to_string().len() > RULE_CHARS_MAX {
+            return Err(RuleError(format!(
+                "a rule has {RULE_CHARS_MAX} characters at most, percent-encoded where need be"
+            )));
+        }
+        Ok(rule)
     }
 }
 

@@ -33,6 +33,18 @@ fn rules_read_as_they_are_written() {
     );
 }
 
+/// Grants keep rules as they are written: one that grows beyond what is read
+/// would be a grant that nobody can read any more.
+#[test]
+fn what_is_short_enough_only_before_it_is_encoded_is_too_long() {
+    let of = |count: usize| format!("GET https://a.b/{}", "|".repeat(count));
+    let long = of(150);
+    assert!(rule(&long).to_string().len() <= RULE_CHARS_MAX);
+    assert_eq!(rule(&rule(&long).to_string()), rule(&long));
+    let error = of(480).parse::<Rule>().expect_err("1,440 characters");
+    assert!(error.to_string().contains("500 characters"), "{error}");
+}
+
 #[test]
 fn what_is_no_rule_is_refused_with_the_remedy() {
     let cases = [
