@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use ureq::Agent;
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, RequestBuilder};
 
 /// For one request from its start to the last byte of its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,33 +29,22 @@ impl Client {
 
     /// The body of a successful answer.
     pub(crate) fn get(&self, url: &str) -> Result<String> {
-        let mut answer = self
-            .0
-            .get(url)
-            .call()
-            .with_context(|| format!("asking {url}"))?;
-        answer
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_to_string()
-            .with_context(|| format!("reading the answer of {url}"))
+        asked(self.0.get(url), url)
+    }
+
+    /// The same with a bearer token.
+    pub(crate) fn get_with_token(&self, url: &str, token: &str) -> Result<String> {
+        let request = self.0.get(url);
+        asked(
+            request.header("Authorization", format!("Bearer {token}")),
+            url,
+        )
     }
 
     /// The same with parameters, as JSON.
     pub(crate) fn get_json(&self, url: &str, parameters: &[(&str, &str)]) -> Result<Value> {
-        let mut answer = self
-            .0
-            .get(url)
-            .query_pairs(parameters.iter().copied())
-            .call()
-            .with_context(|| format!("asking {url}"))?;
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_to_string()
-            .with_context(|| format!("reading the answer of {url}"))?;
+        let request = self.0.get(url);
+        let text = asked(request.query_pairs(parameters.iter().copied()), url)?;
         serde_json::from_str(&text).with_context(|| format!("parsing the answer of {url}"))
     }
 
@@ -75,4 +65,15 @@ impl Client {
             .with_context(|| format!("posting to {url}"))?;
         Ok(())
     }
+}
+
+/// The body of a successful answer to this.
+fn asked(request: RequestBuilder<WithoutBody>, url: &str) -> Result<String> {
+    let mut answer = request.call().with_context(|| format!("asking {url}"))?;
+    answer
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_string()
+        .with_context(|| format!("reading the answer of {url}"))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::installation::READY;
@@ -38,7 +38,8 @@ pub(crate) enum Step {
     /// should, and have no known vulnerabilities
     Dependencies,
     /// The programs that tests run against are installed: PostgreSQL,
-    /// Prometheus, Alertmanager, OpenTelemetry's SDK for Python
+    /// Prometheus, Alertmanager, Python packages such as OpenTelemetry's SDK
+    /// and Schemathesis
     Peers,
     /// The plugins build
     Plugins,
@@ -48,7 +49,7 @@ pub(crate) enum Step {
     Clippy,
     /// The tests pass
     Tests,
-    /// The API is what its description says: only if it is named with `--only`
+    /// The API is what its description says, whatever is asked of it
     Api,
 }
 
@@ -56,11 +57,6 @@ impl Step {
     fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-
-    /// Whether it is left out unless it is named.
-    fn is_asked_for(self) -> bool {
-        self == Step::Api
     }
 
     /// Does it. What is left to say at the end, if anything, is given back.
@@ -88,17 +84,13 @@ impl Step {
 /// # Errors
 /// At the first step that fails, with the command that repeats it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let all = Step::value_variants();
-    let steps: Vec<Step> = if args.only.is_empty() {
-        all.iter()
-            .copied()
-            .filter(|step| !step.is_asked_for())
-            .collect()
+    let steps = if args.only.is_empty() {
+        Step::value_variants()
     } else {
-        args.only.clone()
+        &args.only
     };
     let (mut summary, mut complete) = (String::new(), true);
-    for (number, step) in (1..).zip(&steps) {
+    for (number, step) in (1..).zip(steps) {
         let name = step.name();
         say(format_args!("test {number}/{}: {name}", steps.len()));
         let began = Instant::now();
@@ -126,7 +118,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn peers() -> Result<()> {
     install::debian_packages(&PACKAGES)?;
     let requirements = workspace().join("tests/e2e/requirements.txt");
-    install::python_venv(&target().join("tools/e2e-venv"), &requirements).map(drop)
+    install::python_venv(&target().join("tools/e2e-venv"), &requirements)?;
+    api::schemathesis().map(drop)
 }
 
 /// Builds and runs all tests. Benches are checked by clippy; running them is
@@ -163,9 +156,5 @@ fn cargo(arguments: &[&str], tested: Option<&Path>) -> Result<()> {
     if let Some(binary) = tested {
         command.env(READY, binary);
     }
-    let status = command.status().context("starting cargo")?;
-    if !status.success() {
-        bail!("`cargo {line}` ends with {status}");
-    }
-    Ok(())
+    install::run_shown(&mut command)
 }
