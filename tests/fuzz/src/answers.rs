@@ -143,12 +143,12 @@ struct Fake {
 
 impl Network for Fake {
     fn resolve<'a>(&'a self, _: &'a str) -> Pending<'a, io::Result<Vec<IpAddr>>> {
-        Box::pin(async { Ok(self.resolved.clone()) })
+        Box::pin(async move { Ok(self.resolved.clone()) })
     }
 
     fn connect(&self, address: SocketAddr) -> Pending<'_, io::Result<TcpStream>> {
         self.connected.lock().expect("no panic").push(address.ip());
-        Box::pin(async {
+        Box::pin(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let (ours, theirs) = tokio::join!(
                 TcpStream::connect(listener.local_addr()?),

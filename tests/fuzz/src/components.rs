@@ -14,6 +14,7 @@ use faultline_domain::telemetry::Samples;
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{Loaded, Role};
 
+use crate::columns;
 use crate::mirror::Mirror;
 
 /// Bytes of which no answer is made are too few to be one.
@@ -82,27 +83,7 @@ pub fn wit_decoded(data: &[u8]) {
     let Some(Ok(decoded)) = answers.pop() else {
         return;
     };
-    let (samples, logs) = (&decoded.samples, &decoded.logs);
-    assert_eq!(
-        (samples.time.len(), samples.value.len()),
-        (samples.len(), samples.len())
-    );
-    assert!(
-        samples
-            .series
-            .iter()
-            .all(|id| (*id as usize) < decoded.series.len())
-    );
-    assert!(
-        logs.source
-            .iter()
-            .all(|id| (*id as usize) < decoded.log_sources.len())
-    );
-    assert!(logs.ends.is_sorted());
-    assert_eq!(
-        logs.ends.last().map_or(0, |end| *end as usize),
-        logs.text.len()
-    );
+    columns(&decoded);
 }
 
 /// An answer of `samples`: findings.

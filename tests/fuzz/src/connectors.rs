@@ -3,6 +3,7 @@
 use faultline_plugin_alertmanager::Alertmanager;
 use faultline_plugin_cloudevents::CloudEvents;
 use faultline_plugin_json::Json;
+use faultline_plugin_prometheus::Prometheus;
 use faultline_sdk::testkit::decode;
 use faultline_sdk::{Connector, Envelope, Signal, time};
 use serde_json::{Value, json};
@@ -13,6 +14,14 @@ use crate::parts;
 pub fn connector_alertmanager(data: &[u8]) {
     check::<Alertmanager>(
         &json!({}),
+        &Envelope::new("application/json", data, time::DAY),
+    );
+}
+
+/// What the poller has put into the journal, or what somebody else has.
+pub fn connector_prometheus(data: &[u8]) {
+    check::<Prometheus>(
+        &json!({"url": "http://prometheus:9090"}),
         &Envelope::new("application/json", data, time::DAY),
     );
 }

@@ -7,6 +7,8 @@ use faultline_domain::id::SourceName;
 use faultline_domain::time::Timestamp;
 use faultline_intake::formats::{Checked, Limits, check, decoder};
 
+use crate::columns;
+
 /// When everything arrives.
 const RECEIVED: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -106,29 +108,10 @@ fn decode(decoder: &dyn Decoder, envelope: &Envelope) -> Result<Decoded, Fault> 
 }
 
 fn hold(decoded: &Decoded, limits: Limits) {
-    let (samples, logs) = (&decoded.samples, &decoded.logs);
-    assert!(samples.len() <= limits.samples_per_payload_max);
-    assert_eq!(
-        (samples.time.len(), samples.value.len()),
-        (samples.len(), samples.len())
-    );
-    assert!(
-        samples
-            .series
-            .iter()
-            .all(|id| (*id as usize) < decoded.series.len())
-    );
+    columns(decoded);
+    assert!(decoded.samples.len() <= limits.samples_per_payload_max);
     assert!(decoded.series.len() <= limits.series_per_payload_max);
-    assert!(logs.len() <= limits.log_lines_per_payload_max);
-    assert!(
-        logs.source
-            .iter()
-            .all(|id| (*id as usize) < decoded.log_sources.len())
-    );
-    assert_eq!(
-        logs.ends.last().map_or(0, |end| *end as usize),
-        logs.text.len()
-    );
+    assert!(decoded.logs.len() <= limits.log_lines_per_payload_max);
     assert!(decoded.spans.len() <= limits.spans_per_payload_max);
     assert!(decoded.spans.iter().all(|span| span.start <= span.end));
     assert!(decoded.signals.len() <= limits.alerts_per_payload_max);

@@ -50,29 +50,9 @@ impl Mirror {
     pub(crate) fn load(world: &str, functions: &str, role: Role) -> Self {
         let component = component(world, functions);
         let runtime = Runtime::new().expect("a runtime");
-        let sandbox = Sandbox::start(
-            Arc::new(NoServices),
-            runtime.handle().clone(),
-            Arc::new(|| Timestamp::from_secs(1)),
-        )
-        .expect("a sandbox");
-        let spec = InstanceSpec {
-            name: InstanceName::new("mirror").expect("a name"),
-            plugin: "tests/mirror".to_owned(),
-            version: "0.1.0".to_owned(),
-            digest: Digest::of(&component),
-            config: "{}".to_owned(),
-            limits: Limits {
-                items: 1_000,
-                output_bytes: 1 << 20,
-                ..Limits::default()
-            },
-            grants: Effective::default(),
-            reuse: Reuse::Fresh,
-            wasi: false,
-        };
+        let sandbox = sandbox(&runtime);
         let loaded = sandbox
-            .load(spec, role, &component, &[])
+            .load(spec(&component), role, &component, &[])
             .expect("mirrors are good components");
         Self {
             loaded,
@@ -82,7 +62,37 @@ impl Mirror {
     }
 }
 
-fn component(world: &str, functions: &str) -> Vec<u8> {
+/// A sandbox with nothing around it.
+pub(crate) fn sandbox(runtime: &Runtime) -> Sandbox {
+    Sandbox::start(
+        Arc::new(NoServices),
+        runtime.handle().clone(),
+        Arc::new(|| Timestamp::from_secs(1)),
+    )
+    .expect("a sandbox")
+}
+
+/// An instance of a component, with nothing granted.
+pub(crate) fn spec(component: &[u8]) -> InstanceSpec {
+    InstanceSpec {
+        name: InstanceName::new("mirror").expect("a name"),
+        plugin: "tests/mirror".to_owned(),
+        version: "0.1.0".to_owned(),
+        digest: Digest::of(component),
+        config: "{}".to_owned(),
+        limits: Limits {
+            items: 1_000,
+            output_bytes: 1 << 20,
+            ..Limits::default()
+        },
+        grants: Effective::default(),
+        reuse: Reuse::Fresh,
+        wasi: false,
+    }
+}
+
+/// A component of a world whose exports are these functions, in WAT.
+pub(crate) fn component(world: &str, functions: &str) -> Vec<u8> {
     let text = format!("(module {ALLOCATOR} {functions})");
     let mut module = wat::parse_str(text).expect("mirrors are written well");
     let mut resolve = Resolve::default();

@@ -89,11 +89,8 @@ pub fn egress_url(data: &[u8]) {
 fn is_sent_as_read(destination: &Destination) {
     let path = destination.path_and_query();
     assert!(path.starts_with('/') && !path.contains('#'), "{path}");
-    let steps = path.split('?').next().unwrap_or_default().split('/');
-    assert!(
-        steps.into_iter().all(|step| step != "." && step != ".."),
-        "{path}"
-    );
+    let mut steps = path.split('?').next().unwrap_or_default().split('/');
+    assert!(steps.all(|step| step != "." && step != ".."), "{path}");
     let url = format!(
         "{}://{}{path}",
         destination.scheme().as_str(),
@@ -106,10 +103,6 @@ fn is_sent_as_read(destination: &Destination) {
     let again = Destination::to(destination.method(), &url).expect("what is sent can be read");
     assert!(again.is_same_origin(destination), "{url}");
     assert_eq!(again.path_and_query(), path);
-    assert!(
-        destination.to_string().len() <= url.len() + 8,
-        "{destination}"
-    );
 }
 
 /// A rule of a manifest, and what the configuration holds.
