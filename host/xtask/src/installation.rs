@@ -220,15 +220,27 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
     Ok(lock)
 }
 
+/// The program that is named as built already, if one is.
+///
+/// # Errors
+/// If there is no telling where it is.
+pub(crate) fn ready() -> Result<Option<PathBuf>> {
+    let Some(ready) = std::env::var_os(READY) else {
+        return Ok(None);
+    };
+    say(format_args!(
+        "using {}, which {READY} names",
+        ready.display()
+    ));
+    let ready = std::path::absolute(ready).context("finding it")?;
+    Ok(Some(ready))
+}
+
 /// Builds plugins and host, unless a program is named that is built already.
 /// Gives its path.
 fn build(profile: Profile) -> Result<PathBuf> {
-    if let Some(ready) = std::env::var_os(READY) {
-        say(format_args!(
-            "using {}, which {READY} names",
-            ready.display()
-        ));
-        return std::path::absolute(ready).context("finding it");
+    if let Some(ready) = ready()? {
+        return Ok(ready);
     }
     bundles::build_all()?;
     let (arguments, folder): (&[&str], _) = match profile {

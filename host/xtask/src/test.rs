@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::installation::READY;
+use crate::installation::{self, READY};
 use crate::progress::{say, target, workspace};
 use crate::{api, bundles, dependencies, install};
 
@@ -131,7 +131,11 @@ fn tests() -> Result<()> {
 
 /// Holds a server against the description of its API.
 fn api() -> Result<()> {
-    api::check(build()?)
+    let program = match installation::ready()? {
+        Some(ready) => ready,
+        None => build()?,
+    };
+    api::check(program)
 }
 
 /// Builds what is tested, and gives the path of the binary.

@@ -53,7 +53,8 @@ pub fn connector_json(data: &[u8]) {
     check::<Json>(&config, &Envelope::new("application/json", body, time::DAY));
 }
 
-fn check<C: Connector>(config: &Value, envelope: &Envelope) {
+/// What any connector answers to any envelope.
+pub(crate) fn check<C: Connector>(config: &Value, envelope: &Envelope) {
     let first = decode::<C>(config, envelope);
     // NaN is not itself; written out it is.
     let again = format!("{:?}", decode::<C>(config, envelope));

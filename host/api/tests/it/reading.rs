@@ -251,7 +251,7 @@ async fn samples_are_shown_in_as_many_points_as_are_asked_for() {
     let none = samples("?from=2020-01-01T00:00:00Z").await.expect(200);
     assert_eq!(none["points"], json!([]));
     let backwards = samples("?from=1970-01-01T00:00:03Z&to=1970-01-01T00:00:02Z").await;
-    backwards.problem_at("malformed", "query", "from");
+    backwards.problem_at("invalid", "query", "from");
 }
 
 #[tokio::test]
