@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_domain::lease::Fence;
-use faultline_pipeline::{CorrelateStage, Counters, ObserveStage, Plugins, Progress, Timekeeper};
+use faultline_pipeline::{
+    CorrelateStage, Counters, ObserveStage, Plugins, Progress, StepTimes, Timekeeper,
+};
 use faultline_store::{JournalHead, StoreError};
 use tokio::sync::watch;
 
@@ -89,6 +91,17 @@ impl Bell {
         }
     }
 
+    /// Until there is news, or something else to do than to wait for it.
+    async fn wait_for<N>(&mut self, news: &mut watch::Receiver<N>) {
+        tokio::select! {
+            _ = news.changed() => {}
+            _ = self.plugins.changed() => self.plugins.mark_changed(),
+            _ = self.lease.changed() => self.lease.mark_changed(),
+            _ = self.stop.changed() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
@@ -142,18 +155,90 @@ impl Patience {
     }
 }
 
-/// Observes until it is to stop, then saves its state. `observed` is called
-/// after each commit.
-pub(crate) async fn observe(
-    mut stage: ObserveStage,
-    mut head: watch::Receiver<JournalHead>,
-    mut bell: Bell,
-    observed: impl Fn() + Send,
+/// A stage, as far as all of them work alike.
+trait Stage {
+    /// Its name where something does not go on.
+    const PART: Part;
+
+    /// Where its steps are counted.
+    fn steps(counters: &Counters) -> &StepTimes;
+
+    /// Goes on with other plugins.
+    async fn exchange(&mut self, plugins: Plugins) -> Result<(), StoreError>;
+
+    /// Works under this lease from now on.
+    fn hold(&mut self, fence: Fence);
+
+    /// Drops all that it knows: the lease is somebody else's.
+    fn forget(&mut self);
+
+    /// Does some of what there is to do.
+    async fn step(&mut self) -> Result<Progress, StoreError>;
+}
+
+impl Stage for ObserveStage {
+    const PART: Part = Part::Observe;
+
+    fn steps(counters: &Counters) -> &StepTimes {
+        &counters.observe_steps
+    }
+
+    async fn exchange(&mut self, plugins: Plugins) -> Result<(), StoreError> {
+        self.replace_plugins(plugins).await
+    }
+
+    fn hold(&mut self, fence: Fence) {
+        self.hold(fence);
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        self.step().await
+    }
+}
+
+impl Stage for CorrelateStage {
+    const PART: Part = Part::Correlate;
+
+    fn steps(counters: &Counters) -> &StepTimes {
+        &counters.correlate_steps
+    }
+
+    async fn exchange(&mut self, plugins: Plugins) -> Result<(), StoreError> {
+        self.replace_plugins(plugins);
+        Ok(())
+    }
+
+    fn hold(&mut self, fence: Fence) {
+        self.hold(fence);
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        self.step().await
+    }
+}
+
+/// Steps while there is something to do, with the plugins that there are and as
+/// long as the lease is had, until the stage is to stop. Otherwise it waits: for
+/// news, for plugins, for the lease. `stepped` is told of each step that went
+/// well.
+async fn work<S: Stage, N>(
+    stage: &mut S,
+    news: &mut watch::Receiver<N>,
+    bell: &mut Bell,
+    stepped: impl Fn(Progress),
 ) {
-    let mut patience = Patience::new(Part::Observe, bell.faults.clone());
+    let mut patience = Patience::new(S::PART, bell.faults.clone());
     while !bell.is_stopped() {
         if let Some((number, plugins)) = bell.changed_plugins() {
-            if let Err(error) = stage.replace_plugins(plugins).await {
+            if let Err(error) = stage.exchange(plugins).await {
                 bell.plugins.mark_changed();
                 patience.failed(&error, &mut bell.stop).await;
                 continue;
@@ -170,50 +255,52 @@ pub(crate) async fn observe(
                 continue;
             }
         }
-        head.mark_unchanged();
-        let stepped = tokio::select! {
-            stepped = stage.step() => stepped,
+        news.mark_unchanged();
+        let progress = tokio::select! {
+            progress = stage.step() => progress,
             // Cut off: nothing of it was committed, or all of it.
             _ = bell.lease.changed() => {
                 bell.lease.mark_changed();
                 continue;
             }
         };
-        match stepped {
+        match progress {
             Ok(progress) => {
                 patience.succeeded();
+                stepped(progress);
                 match progress {
-                    Progress::More => {
-                        observed();
-                        continue;
-                    }
-                    Progress::Stopped => {
-                        tokio::task::yield_now().await;
-                        continue;
-                    }
-                    Progress::Idle => {}
+                    Progress::More => {}
+                    Progress::Stopped => tokio::task::yield_now().await,
+                    Progress::Idle => bell.wait_for(news).await,
                 }
             }
             Err(StoreError::Fenced { .. }) => {
                 // We are the last to learn of it.
                 stage.forget();
                 bell.wait_until_seen().await;
-                continue;
             }
             Err(error) => {
-                bell.counters.observe_steps.failed();
+                S::steps(&bell.counters).failed();
                 patience.failed(&error, &mut bell.stop).await;
-                continue;
             }
         }
-        tokio::select! {
-            _ = head.changed() => {}
-            _ = bell.plugins.changed() => bell.plugins.mark_changed(),
-            _ = bell.lease.changed() => bell.lease.mark_changed(),
-            _ = bell.stop.changed() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
     }
+}
+
+/// Observes until it is to stop, then saves its state. `observed` is called
+/// after each commit.
+pub(crate) async fn observe(
+    mut stage: ObserveStage,
+    mut head: watch::Receiver<JournalHead>,
+    mut bell: Bell,
+    observed: impl Fn() + Send,
+) {
+    let stepped = |progress| {
+        if progress == Progress::More {
+            observed();
+        }
+    };
+    work(&mut stage, &mut head, &mut bell, stepped).await;
     if !matches!(bell.turn(), Turn::Same) {
         return;
     }
@@ -225,71 +312,16 @@ pub(crate) async fn observe(
     }
 }
 
-/// Correlates until it is to stop. `correlated` is called after each step.
+/// Correlates until it is to stop. `correlated` is called after each step: one
+/// that has caught up may have done something first.
 pub(crate) async fn correlate(
     mut stage: CorrelateStage,
     mut observed: watch::Receiver<()>,
     mut bell: Bell,
     correlated: impl Fn() + Send,
 ) {
-    let mut patience = Patience::new(Part::Correlate, bell.faults.clone());
-    while !bell.is_stopped() {
-        if let Some((number, plugins)) = bell.changed_plugins() {
-            stage.replace_plugins(plugins);
-            bell.works_with.send_replace(number);
-        }
-        match bell.turn() {
-            Turn::Same => {}
-            Turn::Begins(fence) => stage.hold(fence),
-            Turn::Over => {
-                stage.forget();
-                patience.succeeded();
-                bell.wait_for_turn().await;
-                continue;
-            }
-        }
-        observed.mark_unchanged();
-        let stepped = tokio::select! {
-            stepped = stage.step() => stepped,
-            _ = bell.lease.changed() => {
-                bell.lease.mark_changed();
-                continue;
-            }
-        };
-        match stepped {
-            Ok(progress) => {
-                patience.succeeded();
-                // A step that has caught up may have done something first.
-                correlated();
-                match progress {
-                    Progress::More => continue,
-                    Progress::Stopped => {
-                        tokio::task::yield_now().await;
-                        continue;
-                    }
-                    Progress::Idle => {}
-                }
-            }
-            Err(StoreError::Fenced { .. }) => {
-                // We are the last to learn of it.
-                stage.forget();
-                bell.wait_until_seen().await;
-                continue;
-            }
-            Err(error) => {
-                bell.counters.correlate_steps.failed();
-                patience.failed(&error, &mut bell.stop).await;
-                continue;
-            }
-        }
-        tokio::select! {
-            _ = observed.changed() => {}
-            _ = bell.plugins.changed() => bell.plugins.mark_changed(),
-            _ = bell.lease.changed() => bell.lease.mark_changed(),
-            _ = bell.stop.changed() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
-    }
+    let stepped = |_| correlated();
+    work(&mut stage, &mut observed, &mut bell, stepped).await;
 }
 
 /// Notes the passage of time until it is to stop, while this node has the lease.
