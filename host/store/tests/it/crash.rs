@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 pub(crate) struct Crash {
     /// Which one, from 0.
     at: usize,
-    passed: AtomicUsize,
+    /// How many it came by.
+    pub(crate) passed: AtomicUsize,
     reached: Notify,
 }
 
@@ -23,12 +24,6 @@ impl Crash {
             passed: AtomicUsize::new(0),
             reached: Notify::new(),
         })
-    }
-
-    /// How many it came by.
-    #[allow(dead_code, reason = "not every test that uses this file counts")]
-    pub(crate) fn passed(&self) -> usize {
-        self.passed.load(Ordering::SeqCst)
     }
 
     /// Tells the store to come by here.
