@@ -1,16 +1,15 @@
 //! Live peers: a real Prometheus and a real Alertmanager, which tell of the
 //! same condition on two ways.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::http::Http;
+use crate::support::alerts::{only_alert, sources};
 use crate::support::process::Process;
-use crate::support::programs::{alertmanager, free_port, prometheus};
+use crate::support::programs::{alertmanager, free_port};
+use crate::support::prometheus::{self, wait_until_ready};
 use crate::support::server::{Server, Site};
 use crate::support::shop::Shop;
 use crate::support::wait::eventually;
@@ -40,19 +39,12 @@ impl Scene {
         }
     }
 
-    /// The alert that senders report, once it looks as it should. There is
-    /// never more than one.
+    /// The alert that senders report, once it looks as it should.
     fn alert_once(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         eventually(what, || {
             self.prometheus.assert_alive();
             self.alertmanager.assert_alive();
-            let alerts = self.server.list("/alerts?origin=prometheus");
-            let [alert] = alerts.as_slice() else {
-                assert!(alerts.is_empty(), "one condition is one alert: {alerts:?}");
-                return Err("no alert".to_owned());
-            };
-            let id = alert["id"].as_str().expect("an id");
-            let alert = self.server.get(&format!("/alerts/{id}"));
+            let alert = only_alert(&self.server)?;
             is_so(&alert)
                 .then(|| alert.clone())
                 .ok_or_else(|| alert.to_string())
@@ -159,67 +151,29 @@ fn prometheus_and_alertmanager_tell_of_one_condition_and_its_end() {
     scene.server.stop(&scene.site);
 }
 
-/// Who says that it fires, by source.
-fn sources(alert: &Value) -> BTreeMap<String, bool> {
-    let sources = alert["sources"].as_array().expect("a list");
-    sources
-        .iter()
-        .map(|source| {
-            let name = source["source"].as_str().expect("a text").to_owned();
-            (name, source["firing"].as_bool().expect("yes or no"))
-        })
-        .collect()
-}
-
 /// Scrapes and evaluates every second; tells Faultline and Alertmanager of
-/// alerts, and Faultline of all samples.
+/// alerts, and Faultline of all samples, its own among them.
 fn start_prometheus(site: &Site, server: &Server, shop: &Shop, alertmanager_port: u16) -> Process {
-    let rules = json!({"groups": [{"name": "shop", "rules": [{
-        "alert": "ShopDown",
-        "expr": "shop_healthy == 0",
-        "labels": {"severity": "page"},
-        "annotations": {"summary": "The shop takes no orders"},
-    }]}]});
-    let token = json!({"credentials": server.ingest_token});
-    let intake = server.intake.authority();
-    let config = json!({
-        "global": {
-            "scrape_interval": "1s",
-            "evaluation_interval": "1s",
-            "external_labels": {"region": "test"},
-        },
-        "rule_files": ["rules.yml"],
-        "alerting": {"alertmanagers": [
-            {"static_configs": [{"targets": [intake]}], "authorization": token},
-            {"static_configs": [{"targets": [format!("127.0.0.1:{alertmanager_port}")]}]},
-        ]},
-        "remote_write": [{
-            "url": format!("http://{intake}/api/v1/write"),
-            "authorization": token,
-        }],
-        "scrape_configs": [
-            {
-                "job_name": "shop",
-                "static_configs": [{"targets": [shop.address().to_string()]}],
-            },
-            {
+    let (process, _) = prometheus::start(site, server, shop, |config| {
+        let push = |list: &mut Value, item: Value| list.as_array_mut().expect("a list").push(item);
+        push(
+            &mut config["alerting"]["alertmanagers"],
+            json!({"static_configs": [{"targets": [format!("127.0.0.1:{alertmanager_port}")]}]}),
+        );
+        push(
+            &mut config["scrape_configs"],
+            json!({
                 "job_name": "faultline",
                 "authorization": {"credentials": server.admin_token},
                 "static_configs": [{"targets": [server.api.authority()]}],
-            },
-        ],
+            }),
+        );
+        config["remote_write"] = json!([{
+            "url": format!("http://{}/api/v1/write", server.intake.authority()),
+            "authorization": {"credentials": server.ingest_token},
+        }]);
     });
-    let folder = folder(site, "prometheus");
-    // JSON is YAML.
-    fs::write(folder.join("rules.yml"), rules.to_string()).expect("a file");
-    fs::write(folder.join("prometheus.yml"), config.to_string()).expect("a file");
-    let mut command = Command::new(prometheus());
-    command
-        .current_dir(&folder)
-        .arg("--config.file=prometheus.yml")
-        .arg("--storage.tsdb.path=data")
-        .arg("--web.listen-address=127.0.0.1:0");
-    Process::start("prometheus", &mut command, &folder.join("log"))
+    process
 }
 
 /// Notifies Faultline of everything, at once. Gives its port, too.
@@ -235,7 +189,8 @@ fn start_alertmanager(site: &Site, server: &Server) -> (Process, u16) {
             "http_config": {"authorization": {"credentials": server.ingest_token}},
         }]}],
     });
-    let folder = folder(site, "alertmanager");
+    let folder = site.scratch("alertmanager");
+    fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("alertmanager.yml"), config.to_string()).expect("a file");
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
@@ -248,20 +203,6 @@ fn start_alertmanager(site: &Site, server: &Server) -> (Process, u16) {
         // It has no peers, and asks for none.
         .arg("--cluster.listen-address=");
     let mut process = Process::start("alertmanager", &mut command, &folder.join("log"));
-    let http = Http::new(&format!("http://{address}"));
-    eventually("Alertmanager is ready", || {
-        process.assert_alive();
-        match http.try_send("GET", "/-/ready", &[], None) {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(answer.status.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    });
+    wait_until_ready("Alertmanager", &mut process, &format!("http://{address}"));
     (process, port)
-}
-
-fn folder(site: &Site, name: &str) -> std::path::PathBuf {
-    let folder = site.scratch(name);
-    fs::create_dir_all::<&Path>(&folder).expect("a folder");
-    folder
 }

@@ -1,9 +1,12 @@
-//! Alerts, as Prometheus and Alertmanager post them.
+//! Alerts, as Prometheus and Alertmanager post them, and what becomes of them.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::server::Server;
 
 /// A firing alert in the shape of Alertmanager's API v2.
 pub(crate) fn firing(name: &str, service: &str) -> Value {
@@ -42,6 +45,30 @@ pub(crate) fn webhook(name: &str, service: &str, status: &str) -> Value {
             "fingerprint": "0",
         }],
     })
+}
+
+/// The alert that Prometheus and Alertmanager report, with its particulars. There
+/// is never more than one, whoever reports it.
+pub(crate) fn only_alert(server: &Server) -> Result<Value, String> {
+    let alerts = server.list("/alerts?origin=prometheus");
+    let [alert] = alerts.as_slice() else {
+        assert!(alerts.is_empty(), "one condition is one alert: {alerts:?}");
+        return Err("no alert".to_owned());
+    };
+    let id = alert["id"].as_str().expect("an id");
+    Ok(server.get(&format!("/alerts/{id}")))
+}
+
+/// Who says that it fires, by source.
+pub(crate) fn sources(alert: &Value) -> BTreeMap<String, bool> {
+    let sources = alert["sources"].as_array().expect("a list");
+    sources
+        .iter()
+        .map(|source| {
+            let name = source["source"].as_str().expect("a text").to_owned();
+            (name, source["firing"].as_bool().expect("yes or no"))
+        })
+        .collect()
 }
 
 fn labels(name: &str, service: &str) -> Value {

@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod programs;
+pub(crate) mod prometheus;
 pub(crate) mod random;
 pub(crate) mod remote_write;
 pub(crate) mod server;
