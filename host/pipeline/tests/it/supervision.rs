@@ -151,6 +151,28 @@ async fn one_that_is_not_called_costs_nothing() {
 }
 
 #[tokio::test]
+async fn what_comes_alone_is_given_once() {
+    let decoder = Arc::new(JsonDecoder::default());
+    let mut plugins = plugins();
+    if let Some(reader) = plugins.readers.get_mut(&format()) {
+        reader.decoder = Arc::clone(&decoder) as Arc<_>;
+    }
+    let settings = settings(512, SupervisionPolicy::default());
+    let mut world = World::with(Database::Sqlite, settings, plugins).await;
+    for (given, body) in [
+        (1, json!({"fails": "trap"})),
+        (2, alert("a", true, 200)),
+        (3, json!({"fails": "memory"})),
+    ] {
+        world.send(given * 100_000, &[body]).await;
+        world.work().await;
+        let so_far = decoder.given.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(so_far as u64, given, "an envelope, a call");
+    }
+    assert_eq!(world.letters().await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_correlator_that_fails_is_left_alone() {
     let mut plugins = plugins();
     plugins.correlators.insert(0, Arc::new(ByEntity::failing()));
