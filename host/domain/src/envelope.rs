@@ -149,9 +149,62 @@ pub struct Envelope {
     pub arrival: Arrival,
 }
 
+/// The header that says where an envelope lay that was given to its reader once
+/// more.
+pub const REDRIVE_OF: &str = "faultline-redrive-of";
+
+impl Envelope {
+    /// A copy for the end of the journal, so that its reader is given it once
+    /// more, at this time. It says where it comes from.
+    #[must_use]
+    pub fn redriven(self, received: Timestamp) -> Arrival {
+        let Self { position, arrival } = self;
+        let mut headers = arrival.headers;
+        headers.retain(|(name, _)| name != REDRIVE_OF);
+        headers.push((REDRIVE_OF.to_owned(), position.to_string()));
+        Arrival {
+            headers,
+            received,
+            ..arrival
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_redriven_says_where_it_lay_last() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let first = Envelope {
+            position: Position(7),
+            arrival: Arrival {
+                source: SourceName::new("ci").expect("a name"),
+                format: Format::AlertmanagerAlerts,
+                content_type: "application/json".to_owned(),
+                headers: vec![header("x-kept", "a")],
+                body: b"[]".to_vec(),
+                received: Timestamp::from_secs(1),
+            },
+        };
+        let again = first.clone().redriven(Timestamp::from_secs(9));
+        let expected = Arrival {
+            headers: vec![header("x-kept", "a"), header(REDRIVE_OF, "7")],
+            received: Timestamp::from_secs(9),
+            ..first.arrival
+        };
+        assert_eq!(again, expected);
+        let second = Envelope {
+            position: Position(8),
+            arrival: again,
+        };
+        let last = second.redriven(Timestamp::from_secs(10));
+        assert_eq!(
+            last.headers,
+            [header("x-kept", "a"), header(REDRIVE_OF, "8")]
+        );
+    }
 
     #[test]
     fn formats_read_back() {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use faultline_domain::audit::Stage;
-use faultline_domain::envelope::{Arrival, Format, Position};
+use faultline_domain::envelope::{Format, Position};
 use faultline_store::{LetterFilter, LetterKind};
 use serde::Deserialize;
 use serde_json::json;
@@ -51,10 +51,6 @@ pub(crate) async fn dead_letter_list(
         .await?;
     Ok(Json(page(letters, DeadLetter::from)))
 }
-
-/// The header that says where an envelope lay that was given to its reader once
-/// more.
-const REDRIVE_OF: &str = "faultline-redrive-of";
 
 /// Gives a payload to its reader once more, after what kept it from being read
 /// was mended: a copy of it is put at the end of the journal, and dealt with in
@@ -107,14 +103,7 @@ pub(crate) async fn dead_letter_redrive(
     let entry =
         |stage, detail| caller.entry(shared.now(), "envelope.redrive", &subject, stage, detail);
     let intent = store.audit_append(entry(Stage::Intent, json!({}))).await?;
-    let mut headers = envelope.arrival.headers;
-    headers.retain(|(name, _)| name != REDRIVE_OF);
-    headers.push((REDRIVE_OF.to_owned(), position.to_string()));
-    let arrival = Arrival {
-        headers,
-        received: shared.now(),
-        ..envelope.arrival
-    };
+    let arrival = envelope.redriven(shared.now());
     let appended = shared.journal.append(vec![arrival]).await;
     let (result, detail) = match &appended {
         Ok(copy) => ("ok", json!({ "position": copy.0 })),

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod commands;
+mod dead_letters;
 mod description;
 mod events;
 mod grants;

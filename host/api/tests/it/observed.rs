@@ -286,7 +286,7 @@ impl Bench {
         committed.expect("commits");
     }
 
-    async fn position(&self, stage: StageName) -> StagePosition {
+    pub(crate) async fn position(&self, stage: StageName) -> StagePosition {
         let position = self.store.stage_position(&scope(), stage).await;
         position.expect("reads")
     }
@@ -297,7 +297,7 @@ impl Bench {
     }
 }
 
-fn reached(position: Position) -> StagePosition {
+pub(crate) fn reached(position: Position) -> StagePosition {
     StagePosition {
         position,
         clock: at(position.0),

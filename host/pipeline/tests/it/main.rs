@@ -9,6 +9,7 @@ mod history;
 mod lives;
 mod poison;
 mod polls;
+mod redrive;
 mod supervision;
 mod telemetry;
 
