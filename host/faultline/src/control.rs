@@ -329,7 +329,9 @@ impl Control for NodeControl {
             };
             let sources = self.store.source_list(self.journal.scope()).await;
             let sources = SourceRows::new(sources.unwrap_or_default(), now);
-            let plugins = self.host.metric_rows(&supervisors, now);
+            let waiting = self.store.waiting(self.journal.scope()).await;
+            let waiting = waiting.unwrap_or_default();
+            let plugins = self.host.metric_rows(&supervisors, &waiting, now);
             let polls = metrics::Polls {
                 states: self.board.states(),
                 now,

@@ -25,7 +25,7 @@ use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
 use faultline_sandbox::{
     CodeCache, ComponentUsage, InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage,
 };
-use faultline_store::{InstanceRecord, Store};
+use faultline_store::{InstanceRecord, Store, Waiting};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -485,10 +485,12 @@ impl PluginHost {
         self.sandbox.component_usage()
     }
 
-    /// What each instance has used and how it fares, for metrics.
+    /// What each instance has used, how it fares and what waits for it, for
+    /// metrics.
     pub(crate) fn metric_rows(
         &self,
         supervisors: &[(InstanceName, Supervisor)],
+        waiting: &Waiting,
         now: Timestamp,
     ) -> Vec<PluginRow> {
         let statuses = self.statuses(supervisors, now);
@@ -496,8 +498,12 @@ impl PluginHost {
         let rows = statuses.into_iter().filter_map(|status| {
             let slot = slots.get(&status.name)?;
             let running = slot.outcome.as_ref().ok();
+            let kind = slot.made_of.record.kind;
+            let waiting = waiting.of(&status.name, kind);
             Some(PluginRow {
-                kind: slot.made_of.record.kind,
+                kind,
+                waiting,
+                lag: waiting.oldest.map_or(Duration::ZERO, |at| now.since(at)),
                 instance: status.name,
                 state: status.state,
                 usage: running.map_or_else(Usage::default, |it| it.loaded.usage()),

@@ -51,6 +51,7 @@ mod token;
 mod topology;
 mod trouble;
 mod turn;
+mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ pub use token::{Purpose, TokenRecord};
 pub use topology::DependencyRecord;
 pub use trouble::Trouble;
 pub use turn::Turn;
+pub use waiting::{Queue, WAITING_MAX, Waiting};
 
 use database::Database;
 

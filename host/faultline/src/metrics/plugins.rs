@@ -1,13 +1,18 @@
 //! What plugins use, and how they fare.
 
+use std::time::Duration;
+
 use faultline_api::{InstanceState, SupervisionStatus};
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::Kind;
 use faultline_sandbox::{Usage, WALL_BUCKETS};
+use faultline_store::Queue;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::snapshot::{Histogram, Histograms, counters, levels, register_seconds, seconds};
+use super::snapshot::{
+    Histogram, Histograms, counters, fractions, levels, register_seconds, seconds,
+};
 
 /// Which instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,6 +52,10 @@ pub(crate) struct PluginRow {
     pub(crate) usage: Usage,
     /// How often it failed, and what came of it.
     pub(crate) supervision: SupervisionStatus,
+    /// What waits for it.
+    pub(crate) waiting: Queue,
+    /// For how long.
+    pub(crate) lag: Duration,
 }
 
 impl PluginRow {
@@ -63,6 +72,7 @@ pub(super) fn register(registry: &mut Registry, plugins: &[PluginRow]) {
     states(registry, plugins);
     calls(registry, plugins);
     limits(registry, plugins);
+    queues(registry, plugins);
 }
 
 fn states(registry: &mut Registry, plugins: &[PluginRow]) {
@@ -104,6 +114,22 @@ fn states(registry: &mut Registry, plugins: &[PluginRow]) {
         "supervised_failures",
         "Failures that its supervisor was told of",
         counters(of(|row| row.supervision.failures)),
+    );
+}
+
+fn queues(registry: &mut Registry, plugins: &[PluginRow]) {
+    let rows = plugins.iter();
+    registry.register(
+        "waiting",
+        "Envelopes, or records for a correlator, that may be shown to the instance and were not yet",
+        levels(rows.map(|row| (row.labels(), row.waiting.count))),
+    );
+    let rows = plugins.iter();
+    register_seconds(
+        registry,
+        "lag",
+        "How long ago the first of them arrived",
+        fractions(rows.map(|row| (row.labels(), row.lag.as_secs_f64()))),
     );
 }
 
@@ -240,4 +266,44 @@ fn limits(registry: &mut Registry, plugins: &[PluginRow]) {
         "Log lines over the limit",
         counters(rows.map(|row| (row.labels(), row.usage.log_lines_dropped))),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_domain::time::Timestamp;
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_an_instance_is_a_level_and_has_an_age() {
+        let row = |name: &str, kind, count, secs| PluginRow {
+            instance: InstanceName::new(name).expect("a name"),
+            kind,
+            state: InstanceState::Running,
+            usage: Usage::default(),
+            supervision: SupervisionStatus::default(),
+            waiting: Queue {
+                count,
+                oldest: (count > 0).then_some(Timestamp::ZERO),
+            },
+            lag: Duration::from_secs(secs),
+        };
+        let rows = [
+            row("json", Kind::Connector, 4_711, 90),
+            row("eye", Kind::Detector, 0, 0),
+        ];
+        let mut registry = Registry::default();
+        register(&mut registry, &rows);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("writes to a text");
+        for line in [
+            "faultline_plugin_waiting{instance=\"json\",kind=\"connector\"} 4711",
+            "faultline_plugin_waiting{instance=\"eye\",kind=\"detector\"} 0",
+            "faultline_plugin_lag_seconds{instance=\"json\",kind=\"connector\"} 90.0",
+            "faultline_plugin_lag_seconds{instance=\"eye\",kind=\"detector\"} 0.0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
 }

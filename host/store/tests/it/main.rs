@@ -13,6 +13,7 @@ mod polls;
 mod processes;
 mod reading;
 mod stages;
+mod waiting;
 
 use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::id::{ScopeName, SourceName};
