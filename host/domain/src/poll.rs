@@ -10,12 +10,21 @@
 //! Pollers are asked at fixed slots, one every interval, that lie at an offset
 //! of their own: many of them do not all ask at the same moment, and a restart
 //! moves none of them (Prometheus spreads its scrapes in the same way).
+//!
+//! One that gives no page is supervised like every other plugin, by a
+//! [`Supervisor`] that is kept with the cursor. What it says in words (the server
+//! that it asks is down) is a refusal, and it is asked again when its wait is
+//! over, for as long as that takes. If it traps or runs into a limit, that is a
+//! failure, and too many of them quarantine it. A wait never has it asked sooner
+//! than its schedule would, unless it named one itself.
 
 use std::time::Duration;
 
-use crate::fault::{Fault, Retry};
+use crate::envelope::Position;
+use crate::fault::Retry;
 use crate::id::{Digest, InstanceName};
 use crate::plugin::{CallError, Failure, Limit};
+use crate::supervision::{Failed, Standing, SupervisionPolicy, Supervisor, draw};
 use crate::time::Timestamp;
 
 /// The most bytes of a cursor. Over it: `limit.cursor`.
@@ -38,10 +47,6 @@ pub const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
 pub const WAIT_MIN: Duration = Duration::from_secs(1);
 /// See [`WAIT_MIN`].
 pub const WAIT_MAX: Duration = Duration::from_secs(86_400);
-
-/// After faults the wait grows up to this, or to the interval if that is
-/// longer.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
 /// Pages that are fetched one after another because the poller says that there
 /// is more; after so many it has to wait [`WAIT_MIN`]. One that always says so
@@ -127,20 +132,29 @@ impl Page {
     }
 }
 
-/// When one poller is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When one poller is asked, and what becomes of it if it fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     interval: Duration,
-    seed: u64,
+    instance: InstanceName,
+    digest: Digest,
+    policy: SupervisionPolicy,
 }
 
 impl Schedule {
-    /// Every interval (within its bounds). The seed decides at which moments,
-    /// and should differ from poller to poller.
-    pub fn new(interval: Duration, seed: &[u8]) -> Self {
+    /// Every interval (within its bounds), at moments that differ from poller to
+    /// poller. `digest` is that of its component.
+    pub fn new(
+        interval: Duration,
+        instance: InstanceName,
+        digest: Digest,
+        policy: SupervisionPolicy,
+    ) -> Self {
         Self {
             interval: interval.clamp(INTERVAL_MIN, INTERVAL_MAX),
-            seed: hash(&[seed]),
+            instance,
+            digest,
+            policy,
         }
     }
 
@@ -153,7 +167,7 @@ impl Schedule {
     /// whoever was just asked, for whatever reason, is not asked again at once.
     fn slot(&self, now: Timestamp) -> Timestamp {
         let step = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
-        let offset = Duration::from_micros(self.seed % step);
+        let offset = Duration::from_micros(hash(self.instance.as_str()) % step);
         let earliest = now.plus(self.interval / 2);
         let slot = earliest.minus(offset).floor(self.interval).plus(offset);
         if slot < earliest {
@@ -162,28 +176,10 @@ impl Schedule {
             slot
         }
     }
-
-    /// How long to wait after the n-th fault in a row: longer each time, and
-    /// up to a tenth more or less, so that those who failed together do not
-    /// come back together.
-    fn backoff(&self, faults_in_a_row: u32) -> Duration {
-        let doublings = faults_in_a_row.saturating_sub(1).min(16);
-        let wait = self
-            .interval
-            .saturating_mul(1 << doublings)
-            .min(self.longest_wait());
-        let drawn = hash(&[&self.seed.to_be_bytes(), &faults_in_a_row.to_be_bytes()]) % 201;
-        // 0.9 to 1.1, in thousandths.
-        wait.saturating_mul(900 + u32::try_from(drawn).unwrap_or(0)) / 1_000
-    }
-
-    fn longest_wait(&self) -> Duration {
-        self.interval.max(BACKOFF_MAX)
-    }
 }
 
-fn hash(parts: &[&[u8]]) -> u64 {
-    let digest = Digest::of(&parts.concat());
+fn hash(text: &str) -> u64 {
+    let digest = Digest::of(text.as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_bytes()[..8]);
     u64::from_be_bytes(first)
@@ -198,6 +194,15 @@ pub struct PollFault {
     pub code: String,
     /// One sentence for a person.
     pub message: String,
+}
+
+/// The name of a cursor as a supervisor has it: the same for the same one. What is
+/// in it is the plugin's business, and may be nobody else's.
+fn input(cursor: Option<&[u8]>) -> String {
+    match cursor {
+        Some(cursor) => format!("cursor {}", Digest::of(cursor).short()),
+        None => "the start".to_owned(),
+    }
 }
 
 /// Where one poller stands.
@@ -219,20 +224,72 @@ pub struct PollState {
     pub polled: Option<Timestamp>,
     /// When it last said that there is no more: how fresh is what is known.
     pub caught_up: Option<Timestamp>,
-    /// When to ask again.
+    /// When to ask again, if it may be asked.
     pub due: Timestamp,
     /// How it last failed, if it ever did.
     pub last_fault: Option<PollFault>,
+    /// Watches over it; none if its component never failed and was never
+    /// refused. What made it fail is the cursor, which stays.
+    pub supervisor: Option<Supervisor>,
+    /// Acts of people up to here came before it failed, and are none that let it
+    /// run again.
+    pub heard: Position,
 }
 
 impl PollState {
-    /// When to ask again, as seen at `now`: at once if the clock has gone back
-    /// behind the last answer, for then all waits are void.
-    pub fn due(&self, now: Timestamp) -> Timestamp {
-        if self.polled.is_some_and(|polled| polled > now) {
-            now
+    /// When to ask again, as seen at `now`; never, if it is quarantined. At once
+    /// if the clock has gone back behind the last answer, for then all waits are
+    /// void.
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.quarantine().is_some() {
+            None
+        } else if self.polled.is_some_and(|polled| polled > now) {
+            Some(now)
         } else {
-            self.due
+            Some(self.due)
+        }
+    }
+
+    /// Why it may not be asked, whoever asks for it; none if it may.
+    pub fn quarantine(&self) -> Option<String> {
+        let supervisor = self.supervisor.as_ref().filter(|it| it.is_quarantined());
+        supervisor.map(|it| it.why().unwrap_or_default())
+    }
+
+    /// Whether there is something that a person could lift.
+    pub fn is_held(&self) -> bool {
+        let supervisor = self.supervisor.as_ref();
+        supervisor.is_some_and(|it| *it.standing() != Standing::Running)
+    }
+
+    /// A person lets it run again, by the act at this place: it is asked at once,
+    /// where it was.
+    pub fn released(&mut self, act: Position) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.resumed();
+        }
+        self.heard = act;
+        self.due = Timestamp::ZERO;
+    }
+
+    /// What is asked is this component. True if another one failed before: this
+    /// one begins anew, and is asked at once.
+    pub fn made_of(&mut self, digest: Digest) -> bool {
+        let is_other = self
+            .supervisor
+            .as_ref()
+            .is_some_and(|it| it.digest() != digest);
+        if is_other {
+            self.supervisor = None;
+            self.due = Timestamp::ZERO;
+        }
+        is_other
+    }
+
+    /// It is about to be asked, due or not: no wait goes on.
+    pub fn asked(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.retried();
         }
     }
 
@@ -265,6 +322,9 @@ impl PollState {
         self.pages += 1;
         self.envelopes += page.payloads.len() as u64;
         self.faults_in_a_row = 0;
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.answered(now, &schedule.policy);
+        }
         self.polled = Some(now);
         self.pages_in_a_row += 1;
         if more && self.pages_in_a_row < PAGES_IN_A_ROW_MAX {
@@ -283,35 +343,72 @@ impl PollState {
         };
     }
 
-    /// It gave none: refused in words, or failed. The cursor stays.
-    pub fn failed(&mut self, error: &CallError, schedule: &Schedule, now: Timestamp) {
+    /// It was given this cursor and gave no page: refused in words, or failed. The
+    /// cursor stays, and so does that of a quarantined one, for whoever wants to
+    /// know what it failed on. `heard` is where the journal ends.
+    pub fn failed(
+        &mut self,
+        error: &CallError,
+        given: Option<&[u8]>,
+        schedule: &Schedule,
+        heard: Position,
+        now: Timestamp,
+    ) {
         self.faults += 1;
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
         self.pages_in_a_row = 0;
         self.polled = Some(now);
-        let (code, message, retry) = match error {
-            CallError::Fault(Fault {
-                code,
-                message,
-                retry,
-            }) => (code.clone(), message.clone(), *retry),
-            CallError::Failure(failure) => {
-                (failure.code().to_owned(), failure.to_string(), Retry::Later)
+        self.heard = self.heard.max(heard);
+        let policy = &schedule.policy;
+        let supervisor = self
+            .supervisor
+            .get_or_insert_with(|| Supervisor::new(schedule.digest));
+        let drawn = draw(
+            &schedule.instance,
+            schedule.digest,
+            now,
+            supervisor.attempt(),
+        );
+        let slot = schedule.slot(now);
+        let (code, message) = match error {
+            CallError::Fault(fault) => {
+                let text = fault.to_string();
+                let refused = Failed {
+                    code: &fault.code,
+                    message: &text,
+                    input: Some(input(given)),
+                };
+                let (wait, at_least) = match fault.retry {
+                    Retry::AfterMs(millis) => {
+                        let wait = Duration::from_millis(millis);
+                        (Some(wait.clamp(WAIT_MIN, WAIT_MAX)), now)
+                    }
+                    Retry::Later => (None, slot),
+                    // The same input is refused again; but the world may have
+                    // changed, so that it is asked now and then.
+                    Retry::Never => (Some(policy.backoff_max), slot),
+                };
+                supervisor.refused(now, &refused, wait, drawn, policy);
+                supervisor.wait_until(at_least);
+                (fault.code.clone(), fault.message.clone())
             }
+            CallError::Failure(failure) => {
+                let text = failure.to_string();
+                let failed = Failed::of(failure, &text, Some(input(given)));
+                supervisor.failed(now, &failed, drawn, policy);
+                supervisor.wait_until(slot);
+                (failure.code().to_owned(), text)
+            }
+        };
+        self.due = match supervisor.standing() {
+            Standing::BackingOff { until } => *until,
+            Standing::Running | Standing::Quarantined { .. } => slot,
         };
         self.last_fault = Some(PollFault {
             at: now,
             code,
             message,
         });
-        let wait = match retry {
-            Retry::AfterMs(millis) => Duration::from_millis(millis).clamp(WAIT_MIN, WAIT_MAX),
-            Retry::Later => schedule.backoff(self.faults_in_a_row),
-            // The same input fails again; but the world may have changed, so
-            // that it is asked now and then.
-            Retry::Never => schedule.longest_wait(),
-        };
-        self.due = now.plus(wait);
     }
 }
 

@@ -10,7 +10,12 @@
 //! Waits grow exponentially with full jitter: drawn between nothing and a bound
 //! that doubles with each attempt (M. Brooker, "Exponential Backoff And Jitter",
 //! AWS Architecture Blog, 2015). The random number comes in with the failure;
-//! stages derive it ([`draw`]).
+//! those who call derive it ([`draw`]).
+//!
+//! A poller can also be *refused*: it works, and says in words that what it asks
+//! does not answer. It is left alone for growing times all the same, but is
+//! never quarantined for it, however long that lasts; and it is all forgotten as
+//! soon as there is an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -200,8 +205,20 @@ pub struct LastFailure {
     pub message: String,
     /// What it was given: the poison, if it is that.
     pub input: Option<String>,
-    /// How often in a row it has failed on that.
+    /// How often in a row it has failed on that; to be refused is no failure.
     pub times: u32,
+}
+
+impl LastFailure {
+    fn of(at: Timestamp, failed: &Failed<'_>, times: u32) -> Self {
+        Self {
+            at,
+            code: failed.code.to_owned(),
+            message: clip(failed.message),
+            input: failed.input.clone(),
+            times,
+        }
+    }
 }
 
 /// A failure in the window.
@@ -219,6 +236,9 @@ pub struct Supervisor {
     standing: Standing,
     /// Failures since it was last healthy: the next wait is the longer for it.
     attempt: u32,
+    /// Of these, how often it was refused: nothing that is held against it.
+    #[serde(default)]
+    refusals: u32,
     /// When the first of them was.
     failing_since: Option<Timestamp>,
     /// Those in the window, oldest first.
@@ -236,6 +256,7 @@ impl Supervisor {
             digest,
             standing: Standing::Running,
             attempt: 0,
+            refusals: 0,
             failing_since: None,
             recent: VecDeque::new(),
             last: None,
@@ -264,7 +285,7 @@ impl Supervisor {
         self.last.as_ref()
     }
 
-    /// Failures since the component was first supervised.
+    /// Failures since the component was first supervised. To be refused is none.
     pub const fn failures(&self) -> u64 {
         self.failures
     }
@@ -274,7 +295,7 @@ impl Supervisor {
         self.restarts
     }
 
-    /// Failures in a row, as far as waits go by them.
+    /// Failures and refusals in a row, as far as waits go by them.
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -285,11 +306,27 @@ impl Supervisor {
         match self.standing {
             Standing::Running => true,
             Standing::BackingOff { until } if until <= now => {
-                self.standing = Standing::Running;
-                self.restarts += 1;
+                self.retried();
                 true
             }
             Standing::BackingOff { .. } | Standing::Quarantined { .. } => false,
+        }
+    }
+
+    /// It is called although its wait may not be over: a person asks for it, or
+    /// the clock that it went by was set back. No way out of quarantine.
+    pub const fn retried(&mut self) {
+        if matches!(self.standing, Standing::BackingOff { .. }) {
+            self.standing = Standing::Running;
+            self.restarts += 1;
+        }
+    }
+
+    /// It waits until then at least, if it waits: there is no use in calling it
+    /// sooner.
+    pub fn wait_until(&mut self, at_least: Timestamp) {
+        if let Standing::BackingOff { until } = &mut self.standing {
+            *until = at_least.max(*until);
         }
     }
 
@@ -300,9 +337,55 @@ impl Supervisor {
         };
         if self.attempt > 0 && now.since(last.at) >= policy.healthy_after {
             self.attempt = 0;
+            self.refusals = 0;
             self.failing_since = None;
             self.recent.clear();
         }
+    }
+
+    /// What it was given was dealt with, and so was what it asked for: it was
+    /// refused for the last time, and failures on the same input are not in a
+    /// row any more.
+    pub fn answered(&mut self, now: Timestamp, policy: &SupervisionPolicy) {
+        self.succeeded(now, policy);
+        self.attempt = self.attempt.saturating_sub(self.refusals);
+        self.refusals = 0;
+        if self.attempt == 0 && !self.is_quarantined() {
+            self.failing_since = None;
+        }
+        if let Some(last) = &mut self.last {
+            last.times = 0;
+        }
+    }
+
+    /// It was called, and said in words that it was refused: by a server that is
+    /// down, or that does not let it in. It waits for as long as it says, or
+    /// else for longer each time. That counts as no failure, so that it is never
+    /// quarantined for it.
+    pub fn refused(
+        &mut self,
+        now: Timestamp,
+        refused: &Failed<'_>,
+        wait: Option<Duration>,
+        draw: u64,
+        policy: &SupervisionPolicy,
+    ) -> &Standing {
+        if self.is_quarantined() {
+            return &self.standing;
+        }
+        let times = match &self.last {
+            Some(last) if last.input == refused.input => last.times,
+            _ => 0,
+        };
+        self.last = Some(LastFailure::of(now, refused, times));
+        self.failing_since.get_or_insert(now);
+        self.attempt = self.attempt.saturating_add(1);
+        self.refusals = self.refusals.saturating_add(1);
+        let wait = wait.unwrap_or_else(|| jitter(policy.bound(self.attempt), draw));
+        self.standing = Standing::BackingOff {
+            until: now.plus(wait),
+        };
+        &self.standing
     }
 
     /// A call failed. `draw` is a random number, and decides how long the wait
@@ -322,13 +405,7 @@ impl Supervisor {
             Some(last) if last.input.is_some() && last.input == failed.input => last.times + 1,
             _ => 1,
         };
-        self.last = Some(LastFailure {
-            at: now,
-            code: failed.code.to_owned(),
-            message: clip(failed.message),
-            input: failed.input.clone(),
-            times,
-        });
+        self.last = Some(LastFailure::of(now, failed, times));
         self.failing_since.get_or_insert(now);
         self.recent.push_back(Recent {
             at: now,
@@ -364,6 +441,7 @@ impl Supervisor {
         let changes = self.standing != Standing::Running || self.attempt > 0;
         self.standing = Standing::Running;
         self.attempt = 0;
+        self.refusals = 0;
         self.failing_since = None;
         self.recent.clear();
         self.last = None;
@@ -388,16 +466,22 @@ impl Supervisor {
     pub fn why(&self) -> Option<String> {
         let last = self.last.as_ref();
         let how = last.map_or_else(String::new, |last| {
-            let on = last.input.as_ref();
+            // What it was given is not what it was refused for.
+            let on = last.input.as_ref().filter(|_| last.times > 0);
             let on = on.map_or_else(String::new, |input| format!(" on {input}"));
             format!(": {}{on}", last.message)
         });
         match &self.standing {
             Standing::Running => None,
-            Standing::BackingOff { until } => Some(format!(
-                "failed {} times and waits until {until}{how}",
-                self.attempt
-            )),
+            Standing::BackingOff { until } => {
+                let what = if self.refusals == self.attempt {
+                    "was refused"
+                } else {
+                    "failed"
+                };
+                let times = self.attempt;
+                Some(format!("{what} {times} times and waits until {until}{how}"))
+            }
             Standing::Quarantined { reason, .. } => Some(match reason {
                 Reason::Failures => format!("failed too often{how}"),
                 Reason::Memory => format!("took too much memory too often{how}"),

@@ -294,6 +294,7 @@ impl Node {
             board: Arc::clone(&self.polls),
             backlog: Arc::clone(&self.backlog),
             limits: self.config.intake.limits(),
+            policy: self.config.plugins.supervision.policy(),
             mine: self.leases.follow_held(LeaseName::Poll),
         };
         tasks.spawn(polls::poll(polling, asked, poll_bell));

@@ -575,6 +575,7 @@ impl PluginHost {
                     plugins.readers.insert(format, reader.clone());
                     let scheduled = ScheduledPoller {
                         poller: Arc::clone(poller) as Arc<_>,
+                        digest: running.loaded.digest(),
                         interval: running.poll_interval,
                     };
                     plugins.pollers.insert(name.clone(), scheduled);

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_domain::id::InstanceName;
+use faultline_domain::poll::PollState;
+use faultline_domain::supervision::SupervisionPolicy;
 use faultline_intake::backlog::Backlog;
 use faultline_intake::limits::ListenerLimits;
 use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
@@ -33,6 +35,9 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// been set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// How often to look whether a person lets one that failed run again.
+const LOOK_FOR_RELEASE: Duration = Duration::from_secs(1);
+
 /// Why a poll that somebody asked for was not done.
 const STOPPED: &str = "it was stopped meanwhile";
 
@@ -54,6 +59,8 @@ pub(crate) struct Polling {
     pub(crate) board: Arc<PollBoard>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) limits: ListenerLimits,
+    /// What becomes of those that fail.
+    pub(crate) policy: SupervisionPolicy,
     /// Whether it is this process that polls.
     pub(crate) mine: watch::Receiver<bool>,
 }
@@ -215,6 +222,7 @@ impl Task {
             let began = PollStage::begin(
                 polling.journal.clone(),
                 &self.scheduled,
+                polling.policy.clone(),
                 Arc::new(now),
                 Arc::clone(&polling.board),
                 begin,
@@ -236,14 +244,29 @@ impl Task {
     /// the one to ask.
     async fn ask(&mut self, mut stage: PollStage, mine: &mut watch::Receiver<bool>) {
         while !self.is_stopped() && *mine.borrow_and_update() {
-            let wait = stage.due().since(now()).min(LOOK_AGAIN);
+            let longest = if stage.state().is_held() {
+                LOOK_FOR_RELEASE
+            } else {
+                LOOK_AGAIN
+            };
+            let wait = stage.due().map(|due| due.since(now()));
+            let wait = wait.map_or(longest, |wait| wait.min(longest));
             let request = tokio::select! {
                 () = tokio::time::sleep(wait) => None,
                 Some(request) = self.asked.recv() => Some(request),
                 Ok(()) = mine.changed() => continue,
                 _ = self.stop.changed() => continue,
             };
-            if request.is_none() && stage.due() > now() {
+            if let Err(error) = stage.look_for_release().await {
+                let why = format!("where it stands cannot be read: {error}");
+                if let Some(request) = request {
+                    let _ = request.done.send(Err(why));
+                }
+                self.patience.failed(&error, &mut self.stop).await;
+                continue;
+            }
+            self.patience.succeeded();
+            if request.is_none() && stage.due().is_none_or(|due| due > now()) {
                 continue;
             }
             if let Some(why) = self.held_back() {
@@ -292,24 +315,42 @@ impl Task {
         match polled {
             Polled::Page(Some((end, bytes))) => self.shared.polling.backlog.appended(end, bytes),
             Polled::Page(None) | Polled::Overtaken => {}
-            Polled::Unwanted => return Err(STOPPED.to_owned()),
-            Polled::Fault => {
-                let state = stage.state();
-                if let Some(fault) = &state.last_fault {
-                    let name = self.scheduled.poller.instance();
-                    tracing::warn!(
-                        plugin.instance = %name,
-                        poll.code = fault.code,
-                        poll.faults_in_a_row = state.faults_in_a_row,
-                        poll.due = %state.due,
-                        "polling {name} gave nothing: {}: {}",
-                        fault.code,
-                        fault.message
-                    );
-                }
+            Polled::Quarantined => {
+                let name = self.scheduled.poller.instance();
+                let why = stage.state().quarantine().unwrap_or_default();
+                return Err(format!(
+                    "it is quarantined, as it {why}; `faultline plugin resume {name}` gives it \
+                     another chance"
+                ));
             }
+            Polled::Unwanted => {
+                self.rest().await;
+                return Err(STOPPED.to_owned());
+            }
+            Polled::Fault => self.say_fault(stage.state()),
         }
         Ok(())
+    }
+
+    fn say_fault(&self, state: &PollState) {
+        let name = self.scheduled.poller.instance();
+        if let Some(why) = state.quarantine() {
+            tracing::error!(
+                plugin.instance = %name,
+                "{name} is not polled any more, as it {why}; `faultline plugin resume {name}` \
+                 gives it another chance"
+            );
+        } else if let Some(fault) = &state.last_fault {
+            tracing::warn!(
+                plugin.instance = %name,
+                poll.code = fault.code,
+                poll.faults_in_a_row = state.faults_in_a_row,
+                poll.due = %state.due,
+                "polling {name} gave nothing: {}: {}",
+                fault.code,
+                fault.message
+            );
+        }
     }
 
     /// Why nothing may be fetched now; none if it may.

@@ -5,6 +5,11 @@
 //! one that has a clock: what it makes is what the others read. What a page
 //! says is decoded later, from the journal, like anything that was sent.
 //!
+//! Pollers that fail are supervised as all plugins are, by a supervisor that is
+//! kept with the cursor: what they did is in no journal from which it could be
+//! computed again. An act of a person that lets one run again is in the journal,
+//! where the observe stage reads it, and is looked for by whoever asks the poller.
+//!
 //! A page and its cursor are one commit, made from the version of the record
 //! that the stage began with. So a crash at any point leaves both or neither;
 //! and of two processes that believe they are to ask the same poller, one
@@ -15,8 +20,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faultline_domain::envelope::{Arrival, Format, Position};
-use faultline_domain::id::{InstanceName, SourceName};
+use faultline_domain::id::{Digest, InstanceName, SourceName};
+use faultline_domain::plugin::{CallError, Failure};
 use faultline_domain::poll::{PAGE_ENVELOPES_MAX, PollState, Poller, Schedule};
+use faultline_domain::supervision::SupervisionPolicy;
 use faultline_domain::time::Timestamp;
 use faultline_store::{Journal, PollRecord, StoreError};
 
@@ -27,6 +34,8 @@ use crate::observe::blocking;
 pub struct ScheduledPoller {
     /// Fetches.
     pub poller: Arc<dyn Poller>,
+    /// Its component.
+    pub digest: Digest,
     /// How often.
     pub interval: Duration,
 }
@@ -35,6 +44,7 @@ impl std::fmt::Debug for ScheduledPoller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ScheduledPoller")
             .field("poller", self.poller.instance())
+            .field("digest", &self.digest)
             .field("interval", &self.interval)
             .finish()
     }
@@ -98,10 +108,21 @@ pub enum Polled {
     Page(Option<(Position, u64)>),
     /// There was none: the poller refused, or failed.
     Fault,
+    /// It was not asked: it is quarantined.
+    Quarantined,
     /// What it fetched is not wanted any more, and was thrown away.
     Unwanted,
     /// Another worker has asked it meanwhile. What was fetched was thrown away:
     /// the other one has it.
+    Overtaken,
+}
+
+/// What became of a commit.
+enum Written {
+    /// All of it is durable. The journal ends there, if that has moved.
+    Whole(Option<Position>),
+    /// Nothing was written, for somebody else has asked the poller meanwhile:
+    /// where it stands is as they have left it.
     Overtaken,
 }
 
@@ -127,16 +148,26 @@ impl PollStage {
     pub async fn begin(
         journal: Journal,
         scheduled: &ScheduledPoller,
+        policy: SupervisionPolicy,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         board: Arc<PollBoard>,
         begin: PollBegin,
     ) -> Result<Self, StoreError> {
         let instance = scheduled.poller.instance();
-        let schedule = Schedule::new(scheduled.interval, instance.as_str().as_bytes());
+        let digest = scheduled.digest;
+        let schedule = Schedule::new(scheduled.interval, instance.clone(), digest, policy);
         let mut record = journal.poll_fetch(instance).await?;
         match begin {
             PollBegin::Resumed => record.state.resumed(&schedule, clock()),
             PollBegin::Renewed => record.state.renewed(),
+        }
+        if record.state.made_of(digest) {
+            // Nobody need be told any more of how another component fared.
+            let (version, state) = (record.version, &record.state);
+            journal
+                .poll_commit(instance, version, state, Vec::new())
+                .await?;
+            record.version += 1;
         }
         board.note(instance, &record.state);
         Ok(Self {
@@ -151,8 +182,8 @@ impl PollStage {
         })
     }
 
-    /// When to ask next; it may have passed.
-    pub fn due(&self) -> Timestamp {
+    /// When to ask next; it may have passed. Never, while it is quarantined.
+    pub fn due(&self) -> Option<Timestamp> {
         self.record.state.due((self.clock)())
     }
 
@@ -161,9 +192,33 @@ impl PollStage {
         &self.record.state
     }
 
-    /// Asks once, whether it is due or not. `wanted` is looked at between the
-    /// answer and the commit: what a poller fetched after it was stopped does
-    /// not count.
+    /// Looks whether a person has let it run again since it failed. True if so:
+    /// it is due at once then.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn look_for_release(&mut self) -> Result<bool, StoreError> {
+        if !self.record.state.is_held() {
+            return Ok(false);
+        }
+        let heard = self.record.state.heard;
+        let act = self
+            .journal
+            .resume_after(self.poller.instance(), heard)
+            .await?;
+        let Some(act) = act else {
+            return Ok(false);
+        };
+        let mut after = self.record.state.clone();
+        after.released(act);
+        // Whoever has asked it meanwhile has seen the act, or sees it yet.
+        let written = self.commit(after, Vec::new()).await?;
+        Ok(matches!(written, Written::Whole(_)))
+    }
+
+    /// Asks once, whether it is due or not, unless it is quarantined. `wanted` is
+    /// looked at between the answer and the commit: what a poller fetched after
+    /// it was stopped does not count.
     ///
     /// # Errors
     /// If the database refuses; then nothing is committed, and what was fetched
@@ -173,17 +228,25 @@ impl PollStage {
         from: PollFrom,
         wanted: &(impl Fn() -> bool + Sync),
     ) -> Result<Polled, StoreError> {
+        if self.record.state.quarantine().is_some() {
+            return Ok(Polled::Quarantined);
+        }
         let poller = Arc::clone(&self.poller);
         let cursor = match from {
             PollFrom::Cursor => self.record.state.cursor.clone(),
             PollFrom::Start => None,
         };
+        let given = cursor.clone();
         let answer = blocking(move || poller.poll(cursor.as_deref(), PAGE_ENVELOPES_MAX)).await;
-        if !wanted() {
+        // One that the host stopped has not failed: somebody else asks it, or
+        // nobody.
+        let was_stopped = matches!(answer, Err(CallError::Failure(Failure::Stopped)));
+        if was_stopped || !wanted() {
             return Ok(Polled::Unwanted);
         }
         let now = (self.clock)();
         let mut after = self.record.state.clone();
+        after.asked();
         let (arrivals, failed) = match answer {
             Ok(page) => {
                 after.paged(&page, &self.schedule, now);
@@ -201,7 +264,8 @@ impl PollStage {
                 (arrivals, false)
             }
             Err(error) => {
-                after.failed(&error, &self.schedule, now);
+                let heard = self.journal.head().borrow().position;
+                after.failed(&error, given.as_deref(), &self.schedule, heard, now);
                 (Vec::new(), true)
             }
         };
@@ -209,30 +273,39 @@ impl PollStage {
             .iter()
             .map(|arrival| arrival.body.len() as u64)
             .sum();
+        Ok(match self.commit(after, arrivals).await? {
+            Written::Overtaken => Polled::Overtaken,
+            Written::Whole(_) if failed => Polled::Fault,
+            Written::Whole(end) => Polled::Page(end.map(|end| (end, bytes))),
+        })
+    }
+
+    /// Commits what was fetched, and where the poller stands after it.
+    async fn commit(
+        &mut self,
+        after: PollState,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Written, StoreError> {
         let (instance, version) = (self.poller.instance(), self.record.version);
         let committed = self
             .journal
             .poll_commit(instance, version, &after, arrivals)
             .await;
-        match committed {
+        let written = match committed {
             Ok(end) => {
                 self.record = PollRecord {
                     version: version + 1,
                     state: after,
                 };
-                self.board.note(instance, &self.record.state);
-                Ok(if failed {
-                    Polled::Fault
-                } else {
-                    Polled::Page(end.map(|end| (end, bytes)))
-                })
+                Written::Whole(end)
             }
             Err(StoreError::Moved { .. }) => {
                 self.record = self.journal.poll_fetch(instance).await?;
-                self.board.note(instance, &self.record.state);
-                Ok(Polled::Overtaken)
+                Written::Overtaken
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        self.board.note(instance, &self.record.state);
+        Ok(written)
     }
 }

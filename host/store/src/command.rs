@@ -3,7 +3,7 @@
 
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_domain::fault::Fault;
-use faultline_domain::id::{ScopeName, SourceName};
+use faultline_domain::id::{InstanceName, ScopeName, SourceName};
 use faultline_domain::incidents::Command;
 use faultline_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Store;
 use crate::error::StoreError;
 use crate::incident::{CommandRecord, CommandRow, outcome};
+use crate::rows::{json, unsigned};
 
 /// An act, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,5 +91,32 @@ impl Store {
             })
         })
         .transpose()
+    }
+
+    /// Where the last act after this position lies that lets an instance run
+    /// again; none if the observe stage has read none.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn resume_after(
+        &self,
+        scope: &ScopeName,
+        instance: &InstanceName,
+        after: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        // Acts are written as the same text whenever they are the same.
+        let resume = Command::Resume {
+            instance: instance.clone(),
+        };
+        let last: Option<(i64,)> = sqlx::query_as(
+            "select position from command where scope = $1 and position > $2 and body = $3 \
+             order by position desc limit 1",
+        )
+        .bind(scope.as_str())
+        .bind(after.as_i64())
+        .bind(json(&resume))
+        .fetch_optional(self.state.read())
+        .await?;
+        Ok(last.map(|(last,)| Position(unsigned(last))))
     }
 }

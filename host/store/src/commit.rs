@@ -75,8 +75,6 @@ commit_points! {
     SettingPut = "setting.put",
     /// The oldest alerts, incidents, changes and the like go.
     StateSweep = "state.sweep",
-    /// How the instances that failed stand.
-    SupervisionPut = "supervision.put",
     /// A token is made.
     TokenCreate = "token.create",
     /// A token is revoked.

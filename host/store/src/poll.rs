@@ -1,15 +1,17 @@
-//! Pollers: a page and the cursor after it, together or not at all.
+//! Pollers: a page and the cursor after it, together or not at all; and how those
+//! that failed stand.
 
 use faultline_domain::envelope::{Arrival, Position};
 use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_domain::poll::{PollFault, PollState};
+use faultline_domain::supervision::Supervisor;
 use faultline_domain::time::Timestamp;
 
 use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::journal::{Appended, append};
-use crate::rows::{signed, text, unsigned};
+use crate::rows::{from_json, json, signed, text, unsigned};
 
 /// Where one poller stands, and how often that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,7 +26,7 @@ impl Store {
     /// Where a poller stands; at its beginning if it was never asked.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database refuses, or the row cannot be read.
     pub async fn poll_fetch(
         &self,
         scope: &ScopeName,
@@ -36,7 +38,23 @@ impl Store {
                 .bind(instance.as_str())
                 .fetch_optional(self.journal.read())
                 .await?;
-        Ok(row.map_or_else(PollRecord::default, PollRow::into_record))
+        row.map_or_else(|| Ok(PollRecord::default()), PollRow::into_record)
+    }
+
+    /// The supervisors of pollers, by name; of those that never failed there are
+    /// none.
+    pub(crate) async fn poll_supervisors(
+        &self,
+        scope: &ScopeName,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = sqlx::query_as(
+            "select instance, supervision from poll where scope = $1 and supervision <> '' \
+             order by instance",
+        )
+        .bind(scope.as_str())
+        .fetch_all(self.journal.read())
+        .await?;
+        Ok(rows)
     }
 
     /// Appends what was fetched and writes where the poller stands after it.
@@ -67,8 +85,9 @@ impl Store {
         let written = sqlx::query(
             "insert into poll (scope, instance, version, has_cursor, cursor, pages, envelopes, \
              faults, pages_in_a_row, faults_in_a_row, polled, caught_up, due, fault_at, \
-             fault_code, fault_message) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+             fault_code, fault_message, supervision, heard) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+             $18) \
              on conflict (scope, instance) do update set version = excluded.version, \
              has_cursor = excluded.has_cursor, cursor = excluded.cursor, \
              pages = excluded.pages, envelopes = excluded.envelopes, faults = excluded.faults, \
@@ -76,7 +95,8 @@ impl Store {
              faults_in_a_row = excluded.faults_in_a_row, polled = excluded.polled, \
              caught_up = excluded.caught_up, due = excluded.due, \
              fault_at = excluded.fault_at, fault_code = excluded.fault_code, \
-             fault_message = excluded.fault_message where poll.version = $17",
+             fault_message = excluded.fault_message, supervision = excluded.supervision, \
+             heard = excluded.heard where poll.version = $19",
         )
         .bind(scope.as_str())
         .bind(instance.as_str())
@@ -94,6 +114,8 @@ impl Store {
         .bind(time(fault.map(|fault| fault.at)))
         .bind(text(fault.map_or("", |fault| fault.code.as_str())))
         .bind(text(fault.map_or("", |fault| fault.message.as_str())))
+        .bind(state.supervisor.as_ref().map_or_else(String::new, json))
+        .bind(state.heard.as_i64())
         .bind(signed(version))
         .execute(&mut **transaction)
         .await?;
@@ -127,13 +149,21 @@ struct PollRow {
     fault_at: i64,
     fault_code: String,
     fault_message: String,
+    // A journal that is salvaged may be from before.
+    #[sqlx(default)]
+    supervision: String,
+    #[sqlx(default)]
+    heard: i64,
 }
 
 impl PollRow {
-    fn into_record(self) -> PollRecord {
+    fn into_record(self) -> Result<PollRecord, StoreError> {
         let time = |time: i64| (time > 0).then(|| Timestamp::from_i64(time));
         let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-        PollRecord {
+        let supervisor = (!self.supervision.is_empty())
+            .then(|| from_json::<Supervisor>("poll", &self.supervision))
+            .transpose()?;
+        Ok(PollRecord {
             version: unsigned(self.version),
             state: PollState {
                 cursor: (self.has_cursor != 0).then_some(self.cursor),
@@ -150,7 +180,9 @@ impl PollRow {
                     code: self.fault_code,
                     message: self.fault_message,
                 }),
+                supervisor,
+                heard: Position(unsigned(self.heard)),
             },
-        }
+        })
     }
 }

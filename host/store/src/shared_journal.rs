@@ -131,9 +131,22 @@ impl Journal {
     /// Where a poller stands; at its beginning if it was never asked.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// As [`Store::poll_fetch`].
     pub async fn poll_fetch(&self, instance: &InstanceName) -> Result<PollRecord, StoreError> {
         self.store.poll_fetch(&self.scope, instance).await
+    }
+
+    /// Where the last act after this position lies that lets an instance run
+    /// again: see [`Store::resume_after`].
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn resume_after(
+        &self,
+        instance: &InstanceName,
+        after: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        self.store.resume_after(&self.scope, instance, after).await
     }
 
     /// Appends what a poller fetched, and writes where it stands after it: see

@@ -1,23 +1,21 @@
-//! How instances that failed stand.
+//! How instances that failed stand: those that the stages call. Pollers that
+//! failed are kept with their cursors, and listed here.
 
 use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_domain::supervision::{Supervision, Supervisor};
 use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{from_json, insert_rows, json};
 
-/// Who calls instances, and therefore keeps their supervisors.
+/// Which stage calls instances, and therefore keeps their supervisors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keeper {
     /// The observe stage: connectors and detectors.
     Observe,
     /// The correlate stage: correlators.
     Correlate,
-    /// The schedule of pollers.
-    Poll,
 }
 
 impl Keeper {
@@ -26,7 +24,6 @@ impl Keeper {
         match self {
             Keeper::Observe => "observe",
             Keeper::Correlate => "correlate",
-            Keeper::Poll => "poll",
         }
     }
 }
@@ -53,8 +50,8 @@ impl Store {
         kept.map(Supervision::restore)
     }
 
-    /// The supervisors of all keepers. One instance can have two: what it
-    /// decodes and what it polls fail apart from each other.
+    /// The supervisors of all instances that failed, by name. One can have two:
+    /// what it decodes and what it polls fail apart from each other.
     ///
     /// # Errors
     /// If the database refuses, or a row cannot be read.
@@ -62,29 +59,17 @@ impl Store {
         &self,
         scope: &ScopeName,
     ) -> Result<Vec<(InstanceName, Supervisor)>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let mut rows: Vec<(String, String)> = sqlx::query_as(
             "select instance, body from supervision where scope = $1 order by instance, keeper",
         )
         .bind(scope.as_str())
         .fetch_all(self.state.read())
         .await?;
-        rows.into_iter().map(read).collect()
-    }
-
-    /// Writes what one keeper has, for those that keep no position beside it.
-    ///
-    /// # Errors
-    /// If the database refuses; then nothing is written.
-    pub async fn supervision_put(
-        &self,
-        scope: &ScopeName,
-        keeper: Keeper,
-        supervision: &Supervision,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.state.write().await?;
-        replace(&mut transaction, scope, keeper, supervision).await?;
-        transaction.commit(CommitPoint::SupervisionPut).await?;
-        Ok(())
+        rows.extend(self.poll_supervisors(scope).await?);
+        let kept: Result<Vec<_>, StoreError> = rows.into_iter().map(read).collect();
+        let mut kept = kept?;
+        kept.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(kept)
     }
 }
 

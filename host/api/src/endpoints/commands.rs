@@ -95,8 +95,8 @@ pub(crate) async fn incident_resolve(
 }
 
 /// Lets an instance that is backing off or quarantined be called again, from
-/// here on: what it failed on is not shown to it again. Changes nothing about
-/// one that runs.
+/// here on: what it failed on is not shown to it again, unless it polls; then it
+/// is asked at once, where it was. Changes nothing about one that runs.
 #[utoipa::path(
     post, path = "/instances/{name}/resume", tag = "plugins",
     params(

@@ -26,8 +26,8 @@ pub struct Poll {
     pub interval_seconds: u64,
     /// When it last answered, with a page or a fault.
     pub last: Option<Time>,
-    /// When it is to be asked next.
-    pub next: Time,
+    /// When it is to be asked next; none if it is quarantined.
+    pub next: Option<Time>,
     /// When it had last fetched all that there was.
     pub caught_up: Option<Time>,
     /// How many seconds ago that was: for so long nothing is known of what it
@@ -65,7 +65,7 @@ impl Poll {
         Self {
             interval_seconds: settings.poll_interval().as_secs(),
             last: state.polled.map(Time::from),
-            next: state.due.into(),
+            next: state.due(now).map(Time::from),
             caught_up: state.caught_up.map(Time::from),
             lag_seconds: state.lag(now).map(|lag| lag.as_secs_f64()),
             cursor_bytes: state.cursor.map(|cursor| cursor.len() as u64),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::http::Method;
 use faultline_api::{ApiLimits, InstanceState, InstanceStatus, Reason, SupervisionStatus, Usage};
 use faultline_domain::access::Role;
-use faultline_domain::id::InstanceName;
+use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::Limits;
 use faultline_domain::poll::{PollFault, PollState};
+use faultline_domain::supervision::{Failed, SupervisionPolicy, Supervisor};
 use serde_json::{Value, json};
 
 use crate::plugins::{body, files};
@@ -503,7 +504,30 @@ async fn where_a_poller_stands_is_shown_and_it_can_be_asked_at_once() {
     assert_eq!(answer["poll"]["last_fault"]["code"], "http.503");
     assert!(answer["poll"]["next"].as_str() > answer["poll"]["last"].as_str());
     let polls = bench.machinery.tell(|told| std::mem::take(&mut told.polls));
-    assert_eq!(polls, [(name, true)]);
+    assert_eq!(polls, [(name.clone(), true)]);
+    // One that is quarantined is not to be asked.
+    let mut supervisor = Supervisor::new(Digest::of(b"a component"));
+    let strict = SupervisionPolicy {
+        failures_max: 1,
+        ..SupervisionPolicy::default()
+    };
+    let failed = Failed {
+        code: "trap",
+        message: "trap: unreachable",
+        input: None,
+    };
+    supervisor.failed(at(NOW - 10), &failed, 0, &strict);
+    let state = PollState {
+        supervisor: Some(supervisor),
+        ..state
+    };
+    let committed = bench
+        .journal
+        .poll_commit(&name, 1, &state, Vec::new())
+        .await;
+    committed.expect("commits");
+    let shown = bench.get(Role::Viewer, POLL).await.expect(200);
+    assert_eq!(shown["poll"]["next"], Value::Null);
     let actions = bench.actions().await;
     assert_eq!(actions.last().map(String::as_str), Some("instance.poll"));
 

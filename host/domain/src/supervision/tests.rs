@@ -207,6 +207,46 @@ fn trouble_is_told_of_when_it_lasts() {
 }
 
 #[test]
+fn refusals_are_forgotten_with_the_first_answer_and_failures_are_not() {
+    let policy = policy();
+    let mut it = Supervisor::new(digest("a"));
+    let refused = Failed {
+        code: "http.503",
+        message: "http.503: not now",
+        input: Some("cursor 9".to_owned()),
+    };
+    it.failed(at(0), &trap(Some("cursor 9")), 0, &policy);
+    for index in 1..=20 {
+        it.retried();
+        let draw = longest(&it, &policy);
+        it.refused(at(index), &refused, None, draw, &policy);
+    }
+    assert_eq!(until(&it), at(30), "longer each time, up to a bound");
+    assert_eq!((it.attempt(), it.failures()), (21, 1));
+    it.wait_until(at(25));
+    assert_eq!(until(&it), at(30), "no sooner");
+    it.wait_until(at(40));
+    assert_eq!(until(&it), at(40));
+    let named = Some(Duration::from_secs(3_600));
+    it.retried();
+    it.refused(at(40), &refused, named, 0, &policy);
+    assert_eq!(until(&it), at(3_640), "it knows better");
+    let last = it.last_failure().expect("refused");
+    assert_eq!((last.code.as_str(), last.times), ("http.503", 1));
+    it.retried();
+    it.answered(at(41), &policy);
+    assert_eq!(it.attempt(), 1, "the trap");
+    assert_eq!(it.standing(), &Standing::Running);
+    let times = it.last_failure().map(|last| last.times);
+    assert_eq!(times, Some(0), "it is none of this input any more");
+    // What was kept by an earlier version knows of no refusals.
+    let mut kept = serde_json::to_value(&it).expect("writes");
+    kept.as_object_mut().expect("an object").remove("refusals");
+    let restored: Supervisor = serde_json::from_value(kept).expect("reads");
+    assert_eq!(restored, it);
+}
+
+#[test]
 fn another_component_under_the_same_name_begins_anew() {
     let policy = SupervisionPolicy {
         failures_max: 1,

@@ -489,7 +489,8 @@ fn poll_text(out: &mut String, poll: &Poll) {
         "  polls     every {} s, last {}, next {}; {} pages with {} envelopes\n  caught up {}{}{}",
         poll.interval_seconds,
         at(poll.last),
-        time(poll.next),
+        poll.next
+            .map_or_else(|| "not before it is resumed".to_owned(), time),
         poll.pages,
         poll.envelopes,
         at(poll.caught_up),
@@ -729,10 +730,12 @@ async fn poll(client: &Client, global: &Global, args: &PollArgs) -> Result<()> {
         bail!("{name} fetched nothing: {}: {}", fault.code, fault.message);
     }
     let envelopes = before.poll.map_or(0, |before| before.envelopes);
+    let next = poll.next.map_or_else(String::new, |next| {
+        format!("; it is asked next at {}", time(next))
+    });
     output::print(&format!(
-        "{name} fetched {} envelopes; it is asked next at {}.\n",
-        poll.envelopes.saturating_sub(envelopes),
-        time(poll.next)
+        "{name} fetched {} envelopes{next}.\n",
+        poll.envelopes.saturating_sub(envelopes)
     ))
 }
 

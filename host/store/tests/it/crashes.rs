@@ -13,10 +13,10 @@ use faultline_domain::plugin::Failure;
 use faultline_domain::poll::PollState;
 use faultline_domain::proposal::{Because, Blob, Confidence};
 use faultline_domain::severity::Severity;
-use faultline_domain::supervision::{Failed, Supervision, SupervisionPolicy};
+use faultline_domain::supervision::{Failed, SupervisionPolicy, Supervisor};
 use faultline_store::{
-    Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, Keeper, KvChange,
-    KvCommit, Purpose, Range, Retention, Store, StoreError, TokenRecord,
+    Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, KvChange, KvCommit,
+    Purpose, Range, Retention, Store, StoreError, TokenRecord,
 };
 use faultline_test_databases::Database;
 
@@ -57,14 +57,13 @@ fn grant() -> GrantRecord {
     }
 }
 
-/// An instance that failed once.
-fn failed() -> Supervision {
-    let mut supervision = Supervision::default();
+/// Watches over one that failed once.
+fn failed() -> Supervisor {
+    let mut supervisor = Supervisor::new(Digest::of(b"one"));
     let failure = Failure::Trap("unreachable".to_owned());
     let failed = Failed::of(&failure, "unreachable", None);
-    let policy = SupervisionPolicy::default();
-    supervision.failed(&keeper(), Digest::of(b"one"), at(5), &failed, &policy);
-    supervision
+    supervisor.failed(at(5), &failed, 7, &SupervisionPolicy::default());
+    supervisor
 }
 
 fn token() -> TokenRecord {
@@ -263,6 +262,7 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
             let fetched = PollState {
                 cursor: Some(vec![7]),
                 pages: 1,
+                supervisor: Some(failed()),
                 ..PollState::default()
             };
             store
@@ -278,11 +278,6 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
             store.observe_commit(&scope(), &observed).await?;
         }
         CommitPoint::SettingPut => store.setting_put("test", "a value").await?,
-        CommitPoint::SupervisionPut => {
-            store
-                .supervision_put(&scope(), Keeper::Poll, &failed())
-                .await?;
-        }
         CommitPoint::TokenCreate => {
             store
                 .token_create(&token(), entry("token.create", 5))

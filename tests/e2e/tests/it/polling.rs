@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::bundles::built;
-use crate::support::http::Http;
-use crate::support::process::Process;
-use crate::support::programs::{free_port, prometheus};
+use crate::support::alerts::{only_alert, sources};
+use crate::support::bundles::{built, with_manifest};
+use crate::support::programs::free_port;
+use crate::support::prometheus;
 use crate::support::server::{Server, Site};
 use crate::support::shop::Shop;
 use crate::support::wait::eventually;
@@ -19,8 +19,8 @@ use crate::support::wait::eventually;
 const KEEPER: &str = "keeper";
 
 /// Installed, allowed to keep things, and asked every second.
-fn keeper(site: &Site, server: &Server) {
-    let bundle = built("keeper").display().to_string();
+fn keeper(site: &Site, server: &Server, bundle: &Path) {
+    let bundle = bundle.display().to_string();
     let config = site.scratch("keeper.json");
     fs::write(&config, r#"{"keys": 3}"#).expect("a file");
     let config = config.display().to_string();
@@ -54,12 +54,19 @@ fn observed(server: &Server) -> Value {
 fn what_is_polled_stands_in_the_journal_once_over_a_crash() {
     let site = Site::new();
     let server = site.serve();
-    keeper(&site, &server);
+    // It has no use for being asked before it may keep things, and says so.
+    let bundle = site.scratch("needy");
+    with_manifest("keeper", &bundle, |manifest| {
+        manifest.replace("use = \"kv\"\n", "use = \"kv\"\nrequired = true\n")
+    });
+    keeper(&site, &server, &bundle);
     let pages = |least: u64| move |poll: &Value| poll["pages"].as_u64() >= Some(least);
     let poll = poll_once(&server, "it was polled twice", pages(2));
     assert_eq!(poll["interval_seconds"], 1);
-    // It may have been asked before it was granted what it needs.
-    assert_eq!(poll["faults_in_a_row"], 0, "{poll}");
+    assert_eq!(
+        poll["faults"], 0,
+        "it was first asked when it was granted: {poll}"
+    );
     // In the midst of whatever it does.
     server.kill();
     let server = site.serve();
@@ -95,7 +102,7 @@ fn what_is_polled_stands_in_the_journal_once_over_a_crash() {
 fn what_was_taken_back_is_not_used_any_more_when_the_answer_comes() {
     let site = Site::new();
     let server = site.serve();
-    keeper(&site, &server);
+    keeper(&site, &server, &built("keeper"));
     poll_once(&server, "it was polled", |poll| {
         poll["pages"].as_u64() > Some(0)
     });
@@ -134,7 +141,7 @@ fn an_alert_is_polled_and_a_restart_in_between_loses_nothing_and_doubles_nothing
     ));
     let server = site.serve();
     let shop = Shop::open();
-    let (mut prometheus, url) = start_prometheus(&site, &server, &shop);
+    let (mut prometheus, url) = prometheus::start(&site, &server, &shop, |_| {});
 
     let body = json!({
         "name": POLLER,
@@ -249,85 +256,79 @@ fn a_server_that_does_not_answer_is_shown_and_asked_again() {
     assert!(poll["next"].as_str() > poll["last"].as_str());
     let refusal = site.commands().refusal(&["plugin", "poll", POLLER]);
     assert!(refusal.contains("fetched nothing"), "{refusal}");
+    // Nothing is held against it; it is asked less often, and at once if
+    // somebody knows that the server is there again.
+    let instance = server.wait_for_instance(POLLER, "backing-off");
+    let reason = instance["reason"].as_str().expect("a text");
+    assert!(reason.contains("was refused"), "{reason}");
+    assert_eq!(instance["supervision"]["failures"], 0, "{instance}");
+    let before = instance["poll"]["faults"].as_u64();
+    site.commands().text(&["plugin", "resume", POLLER]);
+    eventually("it was asked at once", || {
+        let poll = server.get("/instances/prometheus")["poll"].clone();
+        let was_asked = poll["faults"].as_u64() > before;
+        was_asked.then_some(()).ok_or_else(|| poll.to_string())
+    });
     server.stop(&site);
 }
 
-/// The alert that senders report, once it looks as it should. There is never
-/// more than one.
+#[test]
+fn a_poller_that_keeps_failing_is_quarantined_with_its_cursor_and_mended() {
+    let site = Site::new();
+    let server = site.serve();
+    keeper(&site, &server, &built("keeper"));
+    poll_once(&server, "it was polled", |poll| {
+        poll["pages"].as_u64() > Some(0)
+    });
+    // More than it has room for.
+    let greedy = json!({"config": {"keys": 1_000_000, "value_bytes": 1_000}});
+    server.put("PUT", "/instances/keeper/config", &greedy);
+    let instance = server.wait_for_instance(KEEPER, "quarantined");
+    let reason = instance["reason"].as_str().expect("a text");
+    assert!(reason.contains("limit.memory"), "{reason}");
+    assert!(reason.contains("on cursor "), "{reason}");
+    assert!(
+        reason.contains("faultline plugin resume keeper"),
+        "{reason}"
+    );
+    let poll = &instance["poll"];
+    assert_eq!(poll["next"], Value::Null, "{poll}");
+    assert_eq!(poll["faults_in_a_row"], 3, "{poll}");
+    assert!(
+        poll["cursor_bytes"].as_u64() > Some(0),
+        "the poison is kept"
+    );
+    let refusal = site.commands().refusal(&["plugin", "poll", KEEPER]);
+    assert!(refusal.contains("it is quarantined"), "{refusal}");
+    let text = site.commands().text(&["plugin", "inspect", KEEPER]);
+    assert!(text.contains("next not before it is resumed"), "{text}");
+    eventually("an alert of Faultline's own says so", || {
+        let alerts = server.list("/alerts?entity=plugin/keeper");
+        let found = alerts.iter().any(|alert| {
+            alert["title"] == "the plugin keeper is quarantined" && alert["state"] == "firing"
+        });
+        found.then_some(()).ok_or_else(|| format!("{alerts:?}"))
+    });
+
+    // It stays so over a restart.
+    server.stop(&site);
+    let server = site.serve();
+    let instance = server.wait_for_instance(KEEPER, "quarantined");
+    assert_eq!(instance["poll"]["faults"], poll["faults"], "{instance}");
+    let modest = json!({"config": {"keys": 3}});
+    server.put("PUT", "/instances/keeper/config", &modest);
+    server.wait_for_instance(KEEPER, "running");
+    let pages = poll["pages"].as_u64();
+    poll_once(&server, "it goes on", |poll| poll["pages"].as_u64() > pages);
+    server.stop(&site);
+}
+
+/// The alert that senders report, once it looks as it should.
 fn alert_once(server: &Server, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     eventually(what, || {
-        let alerts = server.list("/alerts?origin=prometheus");
-        let [alert] = alerts.as_slice() else {
-            assert!(alerts.is_empty(), "one condition is one alert: {alerts:?}");
-            return Err("no alert".to_owned());
-        };
-        let id = alert["id"].as_str().expect("an id");
-        let alert = server.get(&format!("/alerts/{id}"));
+        let alert = only_alert(server)?;
         is_so(&alert)
             .then(|| alert.clone())
             .ok_or_else(|| alert.to_string())
     })
-}
-
-/// Who says that it fires, by source.
-fn sources(alert: &Value) -> BTreeMap<String, bool> {
-    let sources = alert["sources"].as_array().expect("a list");
-    sources
-        .iter()
-        .map(|source| {
-            let name = source["source"].as_str().expect("a text").to_owned();
-            (name, source["firing"].as_bool().expect("yes or no"))
-        })
-        .collect()
-}
-
-/// Scrapes and evaluates every second, and sends alerts, too. Gives its
-/// address.
-fn start_prometheus(site: &Site, server: &Server, shop: &Shop) -> (Process, String) {
-    let rules = json!({"groups": [{"name": "shop", "rules": [{
-        "alert": "ShopDown",
-        "expr": "shop_healthy == 0",
-        "labels": {"severity": "page"},
-        "annotations": {"summary": "The shop takes no orders"},
-    }]}]});
-    let config = json!({
-        "global": {
-            "scrape_interval": "1s",
-            "evaluation_interval": "1s",
-            "external_labels": {"region": "test"},
-        },
-        "rule_files": ["rules.yml"],
-        "alerting": {"alertmanagers": [{
-            "static_configs": [{"targets": [server.intake.authority()]}],
-            "authorization": {"credentials": server.ingest_token},
-        }]},
-        "scrape_configs": [{
-            "job_name": "shop",
-            "static_configs": [{"targets": [shop.address().to_string()]}],
-        }],
-    });
-    let folder = site.scratch("prometheus");
-    fs::create_dir_all(&folder).expect("a folder");
-    // JSON is YAML.
-    fs::write(folder.join("rules.yml"), rules.to_string()).expect("a file");
-    fs::write(folder.join("prometheus.yml"), config.to_string()).expect("a file");
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut command = Command::new(prometheus());
-    command
-        .current_dir(&folder)
-        .arg("--config.file=prometheus.yml")
-        .arg("--storage.tsdb.path=data")
-        .arg(format!("--web.listen-address={address}"));
-    let mut process = Process::start("prometheus", &mut command, &folder.join("log"));
-    let url = format!("http://{address}");
-    let http = Http::new(&url);
-    eventually("Prometheus is ready", || {
-        process.assert_alive();
-        match http.try_send("GET", "/-/ready", &[], None) {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(answer.status.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    (process, url)
 }
