@@ -313,8 +313,9 @@ async fn plugins(client: &Client, is_own: bool, findings: &mut Findings) -> Resu
                 findings.bad(
                     what,
                     &format!(
-                        "see what it failed on (`faultline dead-letter list --kind poison`), mend \
-                         it, then `faultline plugin resume {name}`"
+                        "see why (`faultline plugin inspect {name}`) and on what (`faultline \
+                         dead-letter list --kind poison`), mend it, then `faultline plugin resume \
+                         {name}`"
                     ),
                 );
             }
