@@ -30,6 +30,10 @@ const BECAUSE_BYTES_MAX: usize = 32 << 10;
 /// and over would make any number of them.
 const VERDICT_EVENTS_MAX: usize = 10_000;
 
+/// The most refusals of one verdict that are kept. One more says that there were
+/// others: each is a row, and a correlator is asked ten times a second.
+const VERDICT_REFUSALS_MAX: usize = 100;
+
 /// How incidents live, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentPolicy {
@@ -330,7 +334,8 @@ impl Incidents {
         Ok(self.happen(id, &author, moment, vec![happening]))
     }
 
-    /// Applies the proposals of a verdict in order, each by itself.
+    /// Applies the proposals of a verdict in order, each by itself. Of those that
+    /// are refused the first are named; the last then says that there were more.
     pub fn propose(
         &mut self,
         verdict: Verdict,
@@ -355,10 +360,15 @@ impl Incidents {
             };
             match decided {
                 Ok(more) => events.extend(more),
+                Err(_) if refused.len() > VERDICT_REFUSALS_MAX => {}
                 Err(refusal) => refused.push(RefusedProposal {
                     author: author.clone(),
                     proposal,
-                    refusal,
+                    refusal: if refused.len() < VERDICT_REFUSALS_MAX {
+                        refusal
+                    } else {
+                        limit("verdict-refusals", VERDICT_REFUSALS_MAX)
+                    },
                 }),
             }
         }

@@ -183,6 +183,11 @@ pub enum Reuse {
     Warm,
 }
 
+/// The most bytes of a correlator's state, whatever its limits say: a detector's
+/// is kept with a checkpoint every now and then, a correlator's goes in and out
+/// with each round, of which there are ten a second.
+pub const CORRELATOR_STATE_BYTES_MAX: u64 = 4 << 20;
+
 /// How much of each an instance may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -204,7 +209,8 @@ pub struct Limits {
     pub log_bytes_per_minute: u64,
     /// Bytes of durable state.
     pub kv_bytes: u64,
-    /// Bytes of saved state.
+    /// Bytes of saved state. Of a correlator's at most
+    /// [`CORRELATOR_STATE_BYTES_MAX`].
     pub state_bytes: u64,
     /// Requests that go out in one call.
     pub http_requests: u64,

@@ -419,8 +419,9 @@ impl Correlation {
             let digest = voice.correlator.digest();
             match voice.correlator.correlate(&situation, voice.state.as_ref()) {
                 Ok(verdict) => {
-                    if let Some(state) = &verdict.state {
-                        voice.state = Some(state.clone());
+                    // Said again as it was, it need not be written again.
+                    if verdict.state.is_some() && verdict.state != voice.state {
+                        voice.state.clone_from(&verdict.state);
                         minutes.changed_states.insert(index);
                     }
                     let policy = &self.settings.supervision;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use faultline_domain::id::{Digest, InstanceName};
-use faultline_domain::plugin::{CallError, Correlator, Failure, Limit};
+use faultline_domain::plugin::{CORRELATOR_STATE_BYTES_MAX, CallError, Correlator, Failure, Limit};
 use faultline_domain::proposal::{Blob, Verdict};
 use faultline_domain::situation::Situation;
 use wasmtime::component::InstancePre;
@@ -62,7 +62,9 @@ impl WasmCorrelator {
         let verdict = fault_or(answer)?;
         guest.check_items(Call::Correlate, verdict.proposals.len())?;
         let most = self.instance.spec.limits.state_bytes;
-        let bytes = verdict.state.as_ref().map_or(0, |blob| blob.bytes.len());
+        let most = most.min(CORRELATOR_STATE_BYTES_MAX);
+        let size = |blob: &types::Blob| blob.media_type.len() + blob.bytes.len();
+        let bytes = verdict.state.as_ref().map_or(0, size);
         if bytes as u64 > most {
             let failure = Failure::Limit {
                 limit: Limit::State,

@@ -457,3 +457,17 @@ fn one_verdict_does_not_move_the_same_members_without_end() {
     assert!(events.len() < VERDICT_EVENTS_MAX + 2 * names.len());
     assert_eq!(refused[0], limit("verdict-events", VERDICT_EVENTS_MAX));
 }
+
+#[test]
+fn of_many_refusals_the_first_are_kept_and_what_comes_after_them_counts() {
+    let mut world = World::new(&["a"]);
+    let mut proposals = vec![open("n", &["nobody"]); 10_000];
+    proposals.push(open("t", &["a"]));
+    let (events, refused) = world.propose(20, proposals);
+    assert_eq!(words(&events), ["opened", "joined"]);
+    let (last, first) = refused.split_last().expect("refusals");
+    assert_eq!(*last, limit("verdict-refusals", VERDICT_REFUSALS_MAX));
+    assert_eq!(first.len(), VERDICT_REFUSALS_MAX);
+    let unknown = Refusal::UnknownAlert(id("nobody"));
+    assert!(first.iter().all(|refusal| *refusal == unknown));
+}
