@@ -1,7 +1,6 @@
 //! One installed component with one configuration: what all guests that are
 //! started for it have in common.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,12 +14,9 @@ use faultline_egress::{Egress, Quota};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::repeats::Repeats;
 use crate::services::{Pending, ServiceError, Services};
 use crate::stats::Stats;
-
-/// A failure of one sort is put on the audit log at most this often; how many
-/// there were meanwhile stands in the next row.
-const FAILURE_ROW_EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait for a row of the audit log to be written.
 pub(crate) const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -61,19 +57,16 @@ pub(crate) struct Instance {
     pub(crate) runtime: Handle,
     clock: Clock,
     revoked: watch::Sender<bool>,
-    failures: Mutex<BTreeMap<&'static str, Repeated>>,
+    /// What was put on the audit log of failures, and of denials: apart, as it is
+    /// the guest that says how many sorts there are of the latter.
+    failures: Repeats,
+    denials: Repeats,
     /// Set once its guests may not run any more.
     stopped: AtomicBool,
 }
 
 /// Where audit rows take their time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Failures of one sort since the last row.
-struct Repeated {
-    row_at: Instant,
-    unwritten: u64,
-}
 
 impl Instance {
     pub(crate) fn new(
@@ -93,7 +86,8 @@ impl Instance {
             services,
             runtime,
             clock,
-            failures: Mutex::new(BTreeMap::new()),
+            failures: Repeats::default(),
+            denials: Repeats::default(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -187,27 +181,8 @@ impl Instance {
             return;
         }
         self.stats.fail(failure.code());
-        let unwritten = {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            match failures.get_mut(failure.code()) {
-                Some(repeated) if now.duration_since(repeated.row_at) < FAILURE_ROW_EVERY => {
-                    repeated.unwritten += 1;
-                    return;
-                }
-                Some(repeated) => {
-                    repeated.row_at = now;
-                    std::mem::take(&mut repeated.unwritten)
-                }
-                None => {
-                    let repeated = Repeated {
-                        row_at: now,
-                        unwritten: 0,
-                    };
-                    failures.insert(failure.code(), repeated);
-                    0
-                }
-            }
+        let Some(unwritten) = self.failures.row_due(failure.code(), Instant::now()) else {
+            return;
         };
         let detail = serde_json::json!({
             "call": call,
@@ -221,6 +196,29 @@ impl Instance {
                 plugin.instance = %self.spec.name,
                 "a failure of {} cannot be recorded: {error}",
                 self.spec.name
+            );
+        }
+    }
+
+    /// A guest of this instance tried what it may not: it is counted under what
+    /// it would have used, and recorded unless the same was recorded a moment
+    /// ago.
+    pub(crate) fn note_denial(
+        &self,
+        using: &'static str,
+        action: &str,
+        mut detail: serde_json::Value,
+    ) {
+        self.stats.deny(using);
+        let sort = format!("{action}: {detail}");
+        let Some(unwritten) = self.denials.row_due(&sort, Instant::now()) else {
+            return;
+        };
+        detail["not-recorded-before"] = unwritten.into();
+        if let Err(error) = self.audit(action, Stage::Event, &detail) {
+            tracing::error!(
+                plugin.instance = %self.spec.name,
+                "a denial cannot be recorded: {error}"
             );
         }
     }
@@ -240,6 +238,10 @@ pub(crate) fn wait<T>(
 ) -> Result<T, ServiceError> {
     runtime.block_on(within(wait_max, pending))
 }
+
+/// About as many bytes stand in the log around what a guest writes: the time, the
+/// level, the names of instance and plugin.
+const LINE_BYTES_AROUND: u64 = 128;
 
 /// Bytes of log lines that an instance may still write in this minute, all of
 /// its guests together.
@@ -275,7 +277,10 @@ impl LogBudget {
         }
     }
 
+    /// Whether there is room for a line of so many bytes. What is written around
+    /// it counts, too: a line without anything in it is a line.
     pub(crate) fn take(&self, bytes: u64) -> LogVerdict {
+        let bytes = bytes.saturating_add(LINE_BYTES_AROUND);
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let mut dropped_before = 0;
         if minute.began.elapsed() >= Duration::from_secs(60) {
@@ -286,13 +291,35 @@ impl LogBudget {
                 dropped: 0,
             };
         }
-        if minute.written + bytes > self.per_minute {
+        if minute.written.saturating_add(bytes) > self.per_minute {
             minute.dropped += 1;
             return LogVerdict::Drop {
                 is_first: minute.dropped == 1,
             };
         }
-        minute.written += bytes;
+        minute.written = minute.written.saturating_add(bytes);
         LogVerdict::Write { dropped_before }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_with_nothing_in_them_have_an_end() {
+        let budget = LogBudget::new(10 * LINE_BYTES_AROUND);
+        let written = (0..1_000).filter(|_| {
+            let verdict = budget.take(0);
+            matches!(verdict, LogVerdict::Write { .. })
+        });
+        assert_eq!(written.count(), 10);
+        let endless = LogBudget::new(u64::MAX);
+        for _ in 0..2 {
+            assert_ne!(
+                endless.take(u64::MAX - 1),
+                LogVerdict::Drop { is_first: false }
+            );
+        }
     }
 }

@@ -31,6 +31,7 @@ mod meter;
 mod outline;
 mod poller;
 mod pool;
+mod repeats;
 mod sandbox;
 mod services;
 mod stats;

@@ -62,11 +62,8 @@ impl GuestState {
 
     /// Counts and records a denial.
     pub(super) fn denied(&self, action: &str, why: &str) -> Fault {
-        self.instance.stats.deny(used_by(action));
         let detail = json!({ "denied": why });
-        if let Err(error) = self.instance.audit(action, Stage::Event, &detail) {
-            tracing::error!("a denial cannot be recorded: {error}");
-        }
+        self.instance.note_denial(used_by(action), action, detail);
         fault("denied", why, Retry::Never)
     }
 }

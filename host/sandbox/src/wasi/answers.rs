@@ -1,6 +1,5 @@
 //! What each function of WASI answers.
 
-use faultline_domain::audit::Stage;
 use serde_json::json;
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentFunc;
@@ -9,6 +8,7 @@ use wasmtime::component::{ResourceDynamic, Type, Val};
 use super::Param;
 use super::state::{Handle, Open, Output};
 use crate::bindings::faultline::plugin::log::Level;
+use crate::convert::clip;
 use crate::guest::GuestState;
 use crate::host::log_line;
 
@@ -17,6 +17,10 @@ const WRITE_BYTES: u64 = 4_096;
 
 /// The most random bytes at once.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// The most bytes of a function's name that are shown: it is the component that
+/// says what its imports are called.
+const NAME_BYTES_MAX: usize = 200;
 
 /// The words for "no" in WASI's lists of errors, the most fitting first.
 const REFUSALS: [&str; 5] = [
@@ -196,17 +200,14 @@ fn print(context: &mut Context<'_>, to: u32, bytes: &[u8]) {
 }
 
 /// Everything else is refused, in the words that the function has for it; one
-/// that has none traps. The first refusal of each function is recorded.
+/// that has none traps.
 fn refuse(context: &mut Context<'_>, call: &Call<'_>) -> wasmtime::Result<Val> {
-    let state = context.data_mut();
-    let name = format!("{}.{}", call.interface, call.function);
-    state.instance.stats.deny("wasi");
-    if state.wasi.first_refusal(&name) {
-        let detail = json!({"denied": "WASI has nothing to offer here", "function": name});
-        if let Err(error) = state.instance.audit("wasi", Stage::Event, &detail) {
-            tracing::error!("a denial cannot be recorded: {error}");
-        }
-    }
+    let name = clip(
+        format!("{}.{}", call.interface, call.function),
+        NAME_BYTES_MAX,
+    );
+    let detail = json!({"denied": "WASI has nothing to offer here", "function": name});
+    context.data().instance.note_denial("wasi", "wasi", detail);
     let result = call.ty.results().next();
     let words: Vec<String> = match result {
         Some(Type::Result(result)) => match result.err() {

@@ -1,6 +1,6 @@
 //! What a guest's WASI remembers: its clock, its random numbers, its handles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use faultline_domain::id::Digest;
 use faultline_domain::plugin::Limit;
@@ -94,9 +94,6 @@ pub(crate) struct NullWasi {
     next_handle: u32,
     /// Lines that have not ended yet, of standard output and error.
     lines: [Vec<u8>; 2],
-    /// Functions that were refused to this guest, each of which is recorded
-    /// once.
-    refused: BTreeSet<String>,
 }
 
 impl NullWasi {
@@ -113,7 +110,6 @@ impl NullWasi {
             handles: BTreeMap::new(),
             next_handle: 0,
             lines: [Vec::new(), Vec::new()],
-            refused: BTreeSet::new(),
         }
     }
 
@@ -190,11 +186,6 @@ impl NullWasi {
             }
         }
         ended
-    }
-
-    /// Whether a refusal of this function is the first one.
-    pub(crate) fn first_refusal(&mut self, function: &str) -> bool {
-        self.refused.len() < HANDLES_MAX && self.refused.insert(function.to_owned())
     }
 }
 
