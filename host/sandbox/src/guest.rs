@@ -1,5 +1,6 @@
 //! A guest: an instantiated component, alive until it fails or is dropped.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use faultline_domain::fault::Fault;
@@ -80,7 +81,8 @@ impl GuestState {
         }
     }
 
-    /// Every host function begins with this.
+    /// Every host function begins with this, or with
+    /// [`GuestState::enter_host_to_wait`].
     ///
     /// # Errors
     /// A trap, if the guest has called too many in this call.
@@ -96,6 +98,17 @@ impl GuestState {
         let most = self.instance.spec.limits.host_calls;
         let message = format!("called the host more than {most} times in one call");
         Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
+    }
+
+    /// As [`GuestState::enter_host`], for functions that wait for the rest of the
+    /// host: what is done there is not the guest's time.
+    ///
+    /// # Errors
+    /// A trap, if the guest has called too many in this call.
+    pub(crate) fn enter_host_to_wait(&mut self) -> wasmtime::Result<()> {
+        self.enter_host()?;
+        self.meter.pause();
+        Ok(())
     }
 }
 
@@ -142,6 +155,7 @@ impl<E> Guest<E> {
         });
         let output = usize::try_from(instance.spec.limits.output_bytes).unwrap_or(usize::MAX);
         store.set_hostcall_fuel(output);
+        store.set_max_component_handles(HANDLES_MAX);
         let started = pre
             .instantiate(&mut store)
             .map_err(|error| failure_of(&error, store.data()))
@@ -230,8 +244,10 @@ pub(crate) fn fault_or<T>(
 
 /// An export has another type than the contract's.
 fn misshapen(error: &wasmtime::Error) -> Failure {
-    let text = format!("does not fit faultline:plugin@0.1.0: {error:#}");
-    Failure::Contract(first_lines(&text))
+    Failure::Contract(format!(
+        "does not fit faultline:plugin@0.1.0: {}",
+        described(error)
+    ))
 }
 
 /// What an error of the engine means.
@@ -264,27 +280,74 @@ fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
     if let Some(hit) = state.limiter.hit() {
         return limit(hit);
     }
-    let text = format!("{error:#}");
-    if text.contains(OUTPUT_EXHAUSTED) {
+    // Only of the cause: all else may hold names that the guest's author gave.
+    let cause = error.root_cause().to_string();
+    if cause.contains(OUTPUT_EXHAUSTED) {
         let most = state.instance.spec.limits.output_bytes;
         return Failure::Limit {
             limit: Limit::Output,
             message: format!("gave the host more than {most} bytes in one call"),
         };
     }
-    Failure::Trap(first_lines(&text))
+    if cause.contains(HANDLES_EXHAUSTED) {
+        return Failure::Limit {
+            limit: Limit::Table,
+            message: format!("holds more than {HANDLES_MAX} handles"),
+        };
+    }
+    Failure::Trap(described(error))
 }
+
+/// The most handles of resources that a guest may hold, of its own and of
+/// others: each costs the host memory that the guest's own limit does not see.
+const HANDLES_MAX: usize = 10_000;
+
+/// How wasmtime says that there are too many handles; the error has no public
+/// type.
+const HANDLES_EXHAUSTED: &str = "store handle limit exceeded";
 
 /// How wasmtime says that the bytes that may cross are used up; the error has
 /// no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// The most characters of a trap's description.
-const TRAP_CHARS_MAX: usize = 1_000;
+/// An error in words: its cause first, since what comes last is cut off; then
+/// where it came about, the call that was under way last in front.
+fn described(error: &wasmtime::Error) -> String {
+    let mut chain: Vec<_> = error.chain().collect();
+    chain.reverse();
+    let mut text = Brief::default();
+    for (index, part) in chain.into_iter().enumerate() {
+        let gap = if index == 0 { "" } else { "; " };
+        // Fails once it is full: the rest is what is cut off.
+        if write!(text, "{gap}{part}").is_err() {
+            break;
+        }
+    }
+    // Functions have the names that their author gave them, line breaks
+    // included.
+    line(text.text)
+}
 
-/// Functions have the names that their author gave them, line breaks included.
-fn first_lines(text: &str) -> String {
-    line(text.chars().take(TRAP_CHARS_MAX).collect())
+/// The most bytes of an error's description.
+const DESCRIPTION_BYTES_MAX: usize = 1_000;
+
+/// A text that takes no more than there is room for: functions can have names
+/// of megabytes, each of which stands in a backtrace as often as it is called.
+#[derive(Default)]
+struct Brief {
+    text: String,
+}
+
+impl fmt::Write for Brief {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = DESCRIPTION_BYTES_MAX.saturating_sub(self.text.len());
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
+        }
+        self.text.push_str(&more[..more.floor_char_boundary(room)]);
+        Err(fmt::Error)
+    }
 }
 
 fn limit(hit: &Hit) -> Failure {

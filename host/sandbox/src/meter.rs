@@ -10,12 +10,14 @@ use crate::limiter::Hit;
 
 /// Meters one call.
 ///
-/// Time on a processor counts while the guest runs and while values go in and
-/// out, not while a host function works or waits for it. It is the thread's own,
-/// so that a busy machine does not make guests look slow. Asking the system for
-/// it takes longer than many a crossing of the boundary, of which there is one
-/// for each text that goes in: so it is asked when a call begins and ends, and
-/// around host functions.
+/// Time on a processor counts while the guest runs, while values go in and out,
+/// and while host functions do something for it: megabytes that it hands over are
+/// read at its own expense. Not while a host function works for somebody else,
+/// too: writing to databases, sending requests. It is the thread's own, so that a
+/// busy machine does not make guests look slow. Asking the system for it takes
+/// longer than many a crossing of the boundary, of which there is one for each
+/// text that goes in: so it is asked when a call begins and ends, and around host
+/// functions of that other sort.
 #[derive(Debug)]
 pub(crate) struct Meter {
     cpu_max: Duration,
@@ -23,7 +25,7 @@ pub(crate) struct Meter {
     began: Instant,
     cpu_before: Duration,
     /// The thread's time when the guest last began to run; none while a host
-    /// function does.
+    /// function works for others, too.
     running_since: Option<Duration>,
     /// A host function has called back, to make room for its answer.
     called_back: bool,
@@ -50,21 +52,27 @@ impl Meter {
     /// The guest is entered or left, by the host or by itself.
     pub(crate) fn hook(&mut self, hook: CallHook) {
         match hook {
-            CallHook::CallingHost => self.stop(),
-            CallHook::ReturningFromHost => self.running_since = Some(thread_time()),
+            CallHook::ReturningFromHost if self.running_since.is_none() => {
+                self.running_since = Some(thread_time());
+            }
             CallHook::CallingWasm if self.running_since.is_none() => {
                 self.running_since = Some(thread_time());
                 self.called_back = true;
             }
             CallHook::ReturningFromWasm if self.called_back => {
-                self.stop();
+                self.pause();
                 self.called_back = false;
             }
-            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+            CallHook::CallingHost
+            | CallHook::ReturningFromHost
+            | CallHook::CallingWasm
+            | CallHook::ReturningFromWasm => {}
         }
     }
 
-    fn stop(&mut self) {
+    /// What the host function does from here on is not all for this guest: no
+    /// time counts until it returns.
+    pub(crate) fn pause(&mut self) {
         if let Some(since) = self.running_since.take() {
             self.cpu_before += thread_time().saturating_sub(since);
         }

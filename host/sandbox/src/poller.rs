@@ -28,6 +28,9 @@ impl Poller for WasmPoller {
         let mut guest = Guest::start(&self.pre, &self.instance, |store, instance| {
             self.poll.load(store, instance)
         })?;
+        // What is fetched is not decoded yet, and no replay fetches it again:
+        // so it may depend on when that is, as the API's answers do.
+        guest.reach(self.instance.now());
         let answer = guest.call(Call::Poll, |exports, store| {
             exports.call_poll(store, cursor, budget)
         })?;

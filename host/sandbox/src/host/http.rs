@@ -29,7 +29,7 @@ const ACTION: &str = "http.send";
 
 impl Host for GuestState {
     fn send(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Result<Response, Fault>>> {
-        self.enter_host()?;
+        self.enter_host_to_wait()?;
         if let Err(why) = self.allows_now() {
             // Said once: a batch is one call.
             let denied = self.denied(ACTION, &why);

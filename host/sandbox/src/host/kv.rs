@@ -27,7 +27,7 @@ type Answer<T> = wasmtime::Result<Result<T, Fault>>;
 
 impl Host for GuestState {
     fn get(&mut self, keys: Vec<String>) -> Answer<Vec<Option<Entry>>> {
-        self.enter_host()?;
+        self.enter_host_to_wait()?;
         let checked =
             check_count(keys.len()).and_then(|()| keys.iter().try_for_each(|key| check_key(key)));
         Ok(
@@ -37,6 +37,18 @@ impl Host for GuestState {
                     services.kv_fetch(name, keys.clone())
                 })?;
                 let entry = |key: &String| found.iter().find(|item| item.key == *key);
+                // A key that is asked for a thousand times is answered as often.
+                let bytes: u64 = keys
+                    .iter()
+                    .filter_map(entry)
+                    .map(|item| (item.key.len() + item.value.len()) as u64)
+                    .sum();
+                let most = state.instance.spec.limits.memory_bytes;
+                if bytes > most {
+                    state.instance.stats.fail(Limit::Memory.as_str());
+                    let message = format!("an answer of {bytes} bytes; {most} at most");
+                    return Ok(Err(fault(Limit::Memory.as_str(), &message, Retry::Never)));
+                }
                 Ok(Ok(keys
                     .iter()
                     .map(|key| entry(key).cloned().map(Entry::from))
@@ -46,7 +58,7 @@ impl Host for GuestState {
     }
 
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> Answer<Vec<Entry>> {
-        self.enter_host()?;
+        self.enter_host_to_wait()?;
         let most = limit.min(u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
         let is_good = [Some(&prefix), after.as_ref()]
             .into_iter()
@@ -64,7 +76,7 @@ impl Host for GuestState {
     }
 
     fn commit(&mut self, changes: Vec<Change>) -> Answer<u64> {
-        self.enter_host()?;
+        self.enter_host_to_wait()?;
         let checked = check_count(changes.len())
             .and_then(|()| changes.iter().try_for_each(|change| check_key(&change.key)))
             .and_then(|()| changes.iter().try_for_each(check_value));
