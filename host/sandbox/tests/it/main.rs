@@ -4,8 +4,11 @@
 mod attacks;
 mod behaviour;
 mod detectors;
+mod floods;
 mod imports;
 mod languages;
+mod made;
+mod null_wasi;
 mod random;
 mod state;
 mod wasi;

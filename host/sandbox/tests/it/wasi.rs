@@ -85,8 +85,10 @@ fn there_is_nothing_in_it() {
     }
     let fault = act(&connector, "exit").expect_err("no answer");
     assert_eq!(fault.code, "trap");
-    // The reason stands after the backtrace, which may take all of the text.
-    assert!(fault.message.contains("exit"), "{fault}");
+    // However deep in its library it is: the reason stands first.
+    let message = &fault.message;
+    assert!(message.starts_with("trap: left by `exit"), "{message}");
+    assert!(message.contains("` instead of answering"), "{message}");
     // What was refused is counted and on record.
     let usage = Loaded::Connector(Arc::clone(&connector)).usage();
     assert!(usage.denied > 0, "{usage:?}");
