@@ -41,14 +41,15 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Without WASI.
+    /// Without WASI. `instead` is how its language does without.
     ///
     /// # Errors
     /// If it is to have it: there is no way in its language.
-    fn without_wasi(&self) -> Result<()> {
+    fn without_wasi(&self, instead: &str) -> Result<()> {
         if self.wasi {
             bail!(
-                "says `wasi = true`, which components in {:?} never need",
+                "its manifest says `wasi = true`, but {:?} is built without WASI: {instead}; \
+                 leave the line out of plugin.toml, and take the time from what the plugin is given",
                 self.language
             );
         }

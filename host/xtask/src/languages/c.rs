@@ -15,7 +15,10 @@ use crate::progress::{target, workspace};
 const WORLD: &str = "plugin";
 
 pub(super) fn build(tools: &Tools, work: &Work, folder: &Path) -> Result<Vec<u8>> {
-    work.without_wasi()?;
+    work.without_wasi(
+        "what a plugin needs of the C library imports nothing of it, and what imports some of it \
+         does not link",
+    )?;
     let options = wit_bindgen_c::Opts {
         rename_world: Some(WORLD.to_owned()),
         ..Default::default()

@@ -18,7 +18,9 @@ const RUNTIME: &str = "go.bytecodealliance.org/pkg";
 const GENERATOR: &str = "wit-bindgen-go";
 
 pub(super) fn build(tools: &Tools, work: &Work, folder: &Path) -> Result<Vec<u8>> {
-    work.without_wasi()?;
+    work.without_wasi(
+        "`sdk/wasi/none.wat` answers inside the component what Go's runtime asks of it",
+    )?;
     bindings(wit_bindgen_go::Opts::default().build(), &work.world, folder)?;
     copy_folder(&work.source, folder)?;
     let manifest = folder.join("go.mod");
