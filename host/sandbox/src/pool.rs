@@ -10,10 +10,12 @@
 //! - A guest serves so many calls and takes so much memory, and is then
 //!   replaced.
 //! - Now and then, the more seldom the longer it goes well, a call is made by a
-//!   fresh guest as well. If that one answers otherwise, its answer counts, the
+//!   fresh guest as well. At which is drawn: a guest that knew could behave just
+//!   then. If that one answers otherwise, its answer counts, the
 //!   instance has failed its contract, and nothing of it is kept warm again.
 
 use std::fmt::Debug;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,11 +37,30 @@ const IDLE_CALLS_MAX: u64 = 1_000;
 /// The guests of one instance.
 pub(crate) struct Pool<E> {
     keeps: AtomicBool,
+    checks: Checks,
     /// Calls that warm guests have served.
     served: AtomicU64,
     /// The one that was used last is at the end, and is used next: so those
     /// that are too many stay at the beginning.
     waiting: Mutex<Vec<Waiting<E>>>,
+}
+
+/// Which calls a fresh guest makes as well: the first, one of the next two, one of
+/// the four after these, and so on.
+#[derive(Default)]
+struct Checks {
+    draws: RandomState,
+}
+
+impl Checks {
+    /// Whether it is this call, of those that warm guests have served.
+    fn is_due(&self, served: u64) -> bool {
+        let Some(span) = served.checked_ilog2() else {
+            return false;
+        };
+        let calls = 1_u64 << span;
+        served - calls == self.draws.hash_one(span) % calls
+    }
 }
 
 struct Waiting<E> {
@@ -55,6 +76,7 @@ impl<E> Pool<E> {
     pub(crate) fn new(reuse: Reuse) -> Self {
         Self {
             keeps: AtomicBool::new(reuse == Reuse::Warm),
+            checks: Checks::default(),
             served: AtomicU64::new(0),
             waiting: Mutex::new(Vec::new()),
         }
@@ -79,7 +101,7 @@ impl<E> Pool<E> {
             // fresh guest says counts.
             if let Ok(answer) = serve(&mut waiting.guest) {
                 let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
-                if served.is_power_of_two() {
+                if self.checks.is_due(served) {
                     let fresh = serve(&mut start()?);
                     if !same(&fresh, &answer) {
                         self.stop(instance, call);
@@ -143,4 +165,25 @@ fn same<T: Debug, F: Debug>(fresh: &Result<T, F>, warm: &T) -> bool {
     fresh
         .as_ref()
         .is_ok_and(|fresh| format!("{fresh:?}") == format!("{warm:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_checked_ever_more_seldom_and_nobody_knows_which() {
+        let due = |checks: &Checks| -> Vec<u64> {
+            (0..1 << 16)
+                .filter(|served| checks.is_due(*served))
+                .collect()
+        };
+        let calls = due(&Checks::default());
+        assert_eq!(calls[0], 1);
+        let spans: Vec<u32> = calls.iter().map(|served| served.ilog2()).collect();
+        assert_eq!(spans, (0..16).collect::<Vec<u32>>());
+        // Of some dozens, two are hardly ever the same.
+        let others = (0..50).map(|_| due(&Checks::default()));
+        assert!(others.into_iter().any(|other| other != calls));
+    }
 }
