@@ -24,6 +24,8 @@ pub(crate) struct GuestState {
     pub(crate) limiter: Limiter,
     pub(crate) meter: Meter,
     pub(crate) host_calls_left: u64,
+    /// How many of these may still be put on the audit log.
+    acts_left: u64,
     /// What this call may still send and receive.
     pub(crate) allowance: Allowance,
     /// What the guest is doing, which decides what it may do meanwhile.
@@ -74,6 +76,7 @@ impl GuestState {
             limiter: Limiter::new(limits),
             meter: Meter::new(limits.cpu_per_call, limits.wall_per_call),
             host_calls_left: limits.host_calls,
+            acts_left: ACTS_MAX,
             allowance: Allowance::new(limits, Arc::clone(&instance.quota)),
             call: Call::Start,
             wasi: NullWasi::new(instance.spec.digest),
@@ -81,8 +84,7 @@ impl GuestState {
         }
     }
 
-    /// Every host function begins with this, or with
-    /// [`GuestState::enter_host_to_wait`].
+    /// Every host function begins with this, or with [`GuestState::enter_act`].
     ///
     /// # Errors
     /// A trap, if the guest has called too many in this call.
@@ -100,17 +102,38 @@ impl GuestState {
         Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
     }
 
-    /// As [`GuestState::enter_host`], for functions that wait for the rest of the
+    /// As [`GuestState::enter_host`], for functions whose use is put on the audit
+    /// log.
+    ///
+    /// # Errors
+    /// A trap, if the guest has called too many in this call.
+    pub(crate) fn enter_act(&mut self) -> wasmtime::Result<()> {
+        self.enter_host()?;
+        if let Some(left) = self.acts_left.checked_sub(1) {
+            self.acts_left = left;
+            return Ok(());
+        }
+        let message =
+            format!("did more than {ACTS_MAX} things in one call that are put on the audit log");
+        Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
+    }
+
+    /// As [`GuestState::enter_act`], for functions that wait for the rest of the
     /// host: what is done there is not the guest's time.
     ///
     /// # Errors
     /// A trap, if the guest has called too many in this call.
-    pub(crate) fn enter_host_to_wait(&mut self) -> wasmtime::Result<()> {
-        self.enter_host()?;
+    pub(crate) fn enter_act_to_wait(&mut self) -> wasmtime::Result<()> {
+        self.enter_act()?;
         self.meter.pause();
         Ok(())
     }
 }
+
+/// The most calls of host functions in one call that are put on the audit log,
+/// each with two rows: fewer than calls of others, as each row is a commit. What
+/// there is to keep or to ask goes in batches.
+const ACTS_MAX: u64 = 1_000;
 
 /// The host stops the guest in the middle of a call.
 #[derive(Debug, Error)]
@@ -195,8 +218,10 @@ impl<E> Guest<E> {
         }
         state.call = call;
         state.host_calls_left = state.instance.spec.limits.host_calls;
+        state.acts_left = ACTS_MAX;
         let quota = Arc::clone(&state.instance.quota);
         state.allowance = Allowance::new(&state.instance.spec.limits, quota);
+        state.limiter.begin();
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
         let state = self.store.data();

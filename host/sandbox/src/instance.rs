@@ -18,6 +18,10 @@ use crate::repeats::Repeats;
 use crate::services::{Pending, ServiceError, Services};
 use crate::stats::Stats;
 
+/// The most rows about denials of one sort in ten seconds. What a plugin tries now
+/// and then is recorded each time.
+const DENIAL_ROWS_MAX: u32 = 20;
+
 /// How long to wait for a row of the audit log to be written.
 pub(crate) const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -86,8 +90,8 @@ impl Instance {
             services,
             runtime,
             clock,
-            failures: Repeats::default(),
-            denials: Repeats::default(),
+            failures: Repeats::new(1),
+            denials: Repeats::new(DENIAL_ROWS_MAX),
             stopped: AtomicBool::new(false),
         }
     }
@@ -201,26 +205,32 @@ impl Instance {
     }
 
     /// A guest of this instance tried what it may not: it is counted under what
-    /// it would have used, and recorded unless the same was recorded a moment
-    /// ago.
-    pub(crate) fn note_denial(
-        &self,
-        using: &'static str,
-        action: &str,
-        mut detail: serde_json::Value,
-    ) {
+    /// it would have used, and recorded unless the same was recorded often a
+    /// moment ago.
+    pub(crate) fn note_denial(&self, using: &'static str, action: &str, detail: serde_json::Value) {
         self.stats.deny(using);
-        let sort = format!("{action}: {detail}");
-        let Some(unwritten) = self.denials.row_due(&sort, Instant::now()) else {
+        let Some(detail) = self.denial_row(action, detail) else {
             return;
         };
-        detail["not-recorded-before"] = unwritten.into();
         if let Err(error) = self.audit(action, Stage::Event, &detail) {
             tracing::error!(
                 plugin.instance = %self.spec.name,
                 "a denial cannot be recorded: {error}"
             );
         }
+    }
+
+    /// What to record about a denial; nothing if the same was recorded often a
+    /// moment ago.
+    pub(crate) fn denial_row(
+        &self,
+        action: &str,
+        mut detail: serde_json::Value,
+    ) -> Option<serde_json::Value> {
+        let sort = format!("{action}: {detail}");
+        let unwritten = self.denials.row_due(&sort, Instant::now())?;
+        detail["not-recorded-before"] = unwritten.into();
+        Some(detail)
     }
 }
 

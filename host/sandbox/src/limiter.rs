@@ -45,7 +45,13 @@ impl Limiter {
         }
     }
 
-    /// The last refusal, if there was one.
+    /// A new call begins: what was refused before is no reason for what comes of
+    /// it.
+    pub(crate) fn begin(&mut self) {
+        self.hit = None;
+    }
+
+    /// The last refusal of this call, if there was one.
     pub(crate) fn hit(&self) -> Option<&Hit> {
         self.hit.as_ref()
     }
@@ -100,5 +106,28 @@ impl ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         MEMORIES_MAX as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_reason_for_its_own_call_only() {
+        let mut limiter = Limiter::new(&Limits {
+            memory_bytes: 1 << 16,
+            ..Limits::default()
+        });
+        assert!(limiter.memory_growing(0, 1 << 16, None).expect("no trap"));
+        assert!(
+            !limiter
+                .memory_growing(1 << 16, 1 << 17, None)
+                .expect("no trap")
+        );
+        assert_eq!(limiter.hit().map(|hit| hit.limit), Some(Limit::Memory));
+        limiter.begin();
+        assert_eq!(limiter.hit(), None);
+        assert_eq!(limiter.memory_peak(), 1 << 16);
     }
 }

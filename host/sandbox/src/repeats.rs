@@ -6,56 +6,66 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The same is put on the audit log at most this often; how many there were
-/// meanwhile stands in the next row.
-const ROW_EVERY: Duration = Duration::from_secs(10);
+/// After so many rows about the same, the next comes when so much time has passed
+/// since the first; how many there were meanwhile stands in it.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// The most sorts that are told apart; all beyond are one.
-const SORTS_MAX: usize = 256;
+const SORTS_MAX: usize = 64;
 
 /// What was put on the audit log a moment ago, by sort.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Repeats {
+    rows_max: u32,
     by_sort: Mutex<BTreeMap<String, Repeated>>,
 }
 
-/// One sort since its last row.
+/// One sort since the first of its latest rows.
 #[derive(Debug)]
 struct Repeated {
-    row_at: Instant,
+    began: Instant,
+    rows: u32,
     unwritten: u64,
 }
 
 impl Repeats {
+    /// With so many rows about the same within a window; at least one.
+    pub(crate) fn new(rows_max: u32) -> Self {
+        Self {
+            rows_max,
+            by_sort: Mutex::default(),
+        }
+    }
+
     /// Whether it is time for a row about something of this sort; with how many
     /// there were without one since the last.
     pub(crate) fn row_due(&self, sort: &str, now: Instant) -> Option<u64> {
         let mut by_sort = self.by_sort.lock().unwrap_or_else(PoisonError::into_inner);
         if by_sort.len() >= SORTS_MAX && !by_sort.contains_key(sort) {
             by_sort.retain(|_, repeated| {
-                repeated.unwritten > 0 || now.duration_since(repeated.row_at) < ROW_EVERY
+                repeated.unwritten > 0 || now.duration_since(repeated.began) < WINDOW
             });
         }
         let is_one_too_many = by_sort.len() >= SORTS_MAX && !by_sort.contains_key(sort);
         let sort = if is_one_too_many { "" } else { sort };
-        match by_sort.get_mut(sort) {
-            Some(repeated) if now.duration_since(repeated.row_at) < ROW_EVERY => {
-                repeated.unwritten += 1;
-                None
-            }
-            Some(repeated) => {
-                repeated.row_at = now;
-                Some(std::mem::take(&mut repeated.unwritten))
-            }
-            None => {
-                let repeated = Repeated {
-                    row_at: now,
-                    unwritten: 0,
-                };
-                by_sort.insert(sort.to_owned(), repeated);
-                Some(0)
-            }
+        let Some(repeated) = by_sort.get_mut(sort) else {
+            let repeated = Repeated {
+                began: now,
+                rows: 1,
+                unwritten: 0,
+            };
+            by_sort.insert(sort.to_owned(), repeated);
+            return Some(0);
+        };
+        if now.duration_since(repeated.began) >= WINDOW {
+            (repeated.began, repeated.rows) = (now, 0);
         }
+        if repeated.rows >= self.rows_max {
+            repeated.unwritten += 1;
+            return None;
+        }
+        repeated.rows += 1;
+        Some(std::mem::take(&mut repeated.unwritten))
     }
 }
 
@@ -65,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_same_is_said_once_in_a_while_and_counted_meanwhile() {
-        let repeats = Repeats::default();
+        let repeats = Repeats::new(1);
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         assert_eq!(repeats.row_due("a", at(0)), Some(0));
@@ -77,8 +87,21 @@ mod tests {
     }
 
     #[test]
+    fn a_few_of_the_same_are_said_each() {
+        let repeats = Repeats::new(3);
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        for second in 0..3 {
+            assert_eq!(repeats.row_due("a", at(second)), Some(0));
+        }
+        assert_eq!(repeats.row_due("a", at(3)), None);
+        assert_eq!(repeats.row_due("a", at(11)), Some(1));
+        assert_eq!(repeats.row_due("a", at(11)), Some(0));
+    }
+
+    #[test]
     fn however_many_sorts_there_are_they_take_no_more_room() {
-        let repeats = Repeats::default();
+        let repeats = Repeats::new(1);
         let start = Instant::now();
         let rows = |from: usize, now: Instant| {
             (from..from + 10_000)

@@ -38,6 +38,10 @@ const CACHE_REFUSED: &str = "cache.refused";
 /// on.
 const COMPLAINTS_MAX: usize = 20;
 
+/// The most bytes of what is said about a function of another shape: it has the
+/// names that the component's author gave it.
+const SHAPE_BYTES_MAX: usize = 1_000;
+
 /// Compiles and runs components.
 pub struct Sandbox {
     observers: GuestEngine,
@@ -383,5 +387,5 @@ fn check_config(pre: &InstancePre<GuestState>, instance: &Arc<Instance>) -> Resu
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn shape(error: wasmtime::Error) -> LoadError {
-    LoadError::Shape(format!("{error:#}"))
+    LoadError::Shape(line(clip(format!("{error:#}"), SHAPE_BYTES_MAX)))
 }

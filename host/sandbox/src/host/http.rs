@@ -16,7 +16,7 @@ use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
 use faultline_egress::{Answer, Outgoing, Pending, Surroundings};
 use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bindings::faultline::plugin::http::{Header, Host, Request, Response};
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
@@ -28,8 +28,11 @@ use crate::instance::Instance;
 const ACTION: &str = "http.send";
 
 impl Host for GuestState {
-    fn send(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Result<Response, Fault>>> {
-        self.enter_host_to_wait()?;
+    fn send(
+        &mut self,
+        mut requests: Vec<Request>,
+    ) -> wasmtime::Result<Vec<Result<Response, Fault>>> {
+        self.enter_act_to_wait()?;
         if let Err(why) = self.allows_now() {
             // Said once: a batch is one call.
             let denied = self.denied(ACTION, &why);
@@ -39,6 +42,11 @@ impl Host for GuestState {
             let none = fault("unavailable", "this host has no way out", Retry::Never);
             return Ok(requests.iter().map(|_| Err(none.clone())).collect());
         };
+        // More than may go out in any case are not even read.
+        let most = self.instance.spec.limits.http_requests;
+        let room = usize::try_from(most).unwrap_or(usize::MAX);
+        let surplus = requests.len().saturating_sub(room);
+        requests.truncate(room);
         let time_max = self.meter.wall_left();
         let grants = &self.instance.spec.grants;
         let at_once = usize::try_from(self.instance.spec.limits.http_connections);
@@ -49,17 +57,36 @@ impl Host for GuestState {
             .instance
             .runtime
             .block_on(sent.buffered(at_once.unwrap_or(1).clamp(1, 64)).collect());
-        Ok(answers
+        let mut answers: Vec<_> = answers
             .into_iter()
             .map(|answer| match answer {
                 Ok(answer) => Ok(Response::from(answer)),
                 Err(fault) => Err(self.counted(fault)),
             })
-            .collect())
+            .collect();
+        if surplus > 0 {
+            let fault = self.surplus(surplus, most);
+            answers.resize_with(answers.len() + surplus, || Err(fault.clone()));
+        }
+        Ok(answers)
     }
 }
 
 impl GuestState {
+    /// So many requests are over the limit: counted and recorded as one.
+    fn surplus(&self, surplus: usize, most: u64) -> Fault {
+        let limit = Limit::HttpRequests.as_str();
+        let message = format!("{most} requests in one call at most");
+        let detail = json!({"denied": message, "code": limit, "requests": surplus});
+        let stage = Stage::Event;
+        if let Some(detail) = self.instance.denial_row(ACTION, detail)
+            && let Err(error) = self.instance.audit(ACTION, stage, &detail)
+        {
+            tracing::error!("a denial cannot be recorded: {error}");
+        }
+        self.counted(domain::Fault::never(limit, message))
+    }
+
     /// A refusal, as the guest gets it and as the metrics have it.
     fn counted(&self, fault: domain::Fault) -> Fault {
         let stats = &self.instance.stats;
@@ -106,6 +133,9 @@ impl Surroundings for Instance {
 
     fn denied(&self, detail: Value) -> Pending<'_, ()> {
         Box::pin(async move {
+            let Some(detail) = self.denial_row(ACTION, detail) else {
+                return;
+            };
             if let Err(error) = self.record(ACTION, Stage::Event, &detail).await {
                 tracing::error!("a denial cannot be recorded: {error}");
             }

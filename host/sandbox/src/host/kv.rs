@@ -27,7 +27,7 @@ type Answer<T> = wasmtime::Result<Result<T, Fault>>;
 
 impl Host for GuestState {
     fn get(&mut self, keys: Vec<String>) -> Answer<Vec<Option<Entry>>> {
-        self.enter_host_to_wait()?;
+        self.enter_act_to_wait()?;
         let checked =
             check_count(keys.len()).and_then(|()| keys.iter().try_for_each(|key| check_key(key)));
         Ok(
@@ -58,7 +58,7 @@ impl Host for GuestState {
     }
 
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> Answer<Vec<Entry>> {
-        self.enter_host_to_wait()?;
+        self.enter_act_to_wait()?;
         let most = limit.min(u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
         let is_good = [Some(&prefix), after.as_ref()]
             .into_iter()
@@ -76,7 +76,7 @@ impl Host for GuestState {
     }
 
     fn commit(&mut self, changes: Vec<Change>) -> Answer<u64> {
-        self.enter_host_to_wait()?;
+        self.enter_act_to_wait()?;
         let checked = check_count(changes.len())
             .and_then(|()| changes.iter().try_for_each(|change| check_key(&change.key)))
             .and_then(|()| changes.iter().try_for_each(check_value));

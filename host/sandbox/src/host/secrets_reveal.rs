@@ -13,7 +13,7 @@ use crate::guest::GuestState;
 
 impl Host for GuestState {
     fn reveal(&mut self, secret: String) -> wasmtime::Result<Result<Vec<u8>, Fault>> {
-        self.enter_host()?;
+        self.enter_act()?;
         let action = "secrets.reveal";
         Ok(
             self.use_secret(action, Use::SecretReveal, &secret, json!({}), |secret| {

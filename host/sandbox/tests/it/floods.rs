@@ -87,7 +87,7 @@ fn hex(text: &str) -> String {
 }
 
 #[test]
-fn what_is_denied_a_thousand_times_is_recorded_once_and_counted() {
+fn what_is_denied_a_thousand_times_is_recorded_twenty_times_and_counted() {
     let bench = Bench::new();
     let loaded = load(
         &bench,
@@ -103,10 +103,10 @@ fn what_is_denied_a_thousand_times_is_recorded_once_and_counted() {
     );
     assert_eq!(decode(&loaded), Ok(hex("denied")));
     assert_eq!(loaded.usage().denied_by_use.get("kv"), Some(&1_000));
-    assert_eq!(bench.services.recorded(), ["event kv.get"]);
+    assert_eq!(bench.services.recorded(), ["event kv.get"; 20]);
     // For another reason it is another denial.
     assert_eq!(fetch(&loaded), hex("denied"));
-    assert_eq!(bench.services.recorded().len(), 2);
+    assert_eq!(bench.services.recorded().len(), 40);
 }
 
 #[test]
@@ -177,4 +177,29 @@ fn a_trap_is_called_by_its_cause_whatever_functions_are_called() {
     assert!(text.starts_with(cause), "{text}");
     assert!(text.contains("xxx"), "{text}");
     assert!(text.len() <= 1_010, "{}", text.len());
+}
+
+#[test]
+fn what_is_put_on_the_audit_log_has_an_end_of_its_own() {
+    let bench = Bench::new();
+    let loaded = load(
+        &bench,
+        r#"(import "faultline:plugin/kv@0.1.0" "get" (func $get (param i32 i32 i32)))"#,
+        "(loop $again
+           (call $get (i32.const 0) (i32.const 0) (i32.const 64))
+           (br $again))",
+        true,
+    );
+    let Loaded::Poller(_, poller) = &loaded else {
+        panic!("not a poller")
+    };
+    let Err(CallError::Failure(failure)) = poller.poll(None, 1) else {
+        panic!("should be stopped")
+    };
+    assert_eq!(failure.code(), "limit.host-calls");
+    assert!(failure.to_string().contains("1000 things"), "{failure}");
+    assert_eq!(loaded.usage().host_calls, 1_001);
+    // Of each what it was about to do, and how that ended; and that it was
+    // stopped.
+    assert_eq!(bench.services.recorded().len(), 2_001);
 }
