@@ -13,6 +13,7 @@
 //! - Actions: [`ActionBench`].
 
 mod action;
+mod apart;
 mod connector;
 mod correlator;
 mod detector;

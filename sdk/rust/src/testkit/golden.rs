@@ -5,13 +5,17 @@
 
 mod case;
 mod convert;
+mod memory;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use case::{Case, Line, Step};
+use memory::{Answers, Played};
+use serde_json::Value;
 
 use crate::testkit::FakeHost;
+use crate::testkit::apart::apart;
 use crate::{Connector, Decoded, Envelope, Fault};
 
 /// Set to anything, this writes what the connector answers into the cases,
@@ -20,7 +24,9 @@ const BLESS_VARIABLE: &str = "FAULTLINE_BLESS";
 
 /// Runs every case of a folder, relative to the crate's own. Each envelope is
 /// decoded by itself and all of a case in one call, which must not make a
-/// difference.
+/// difference. Nor must it make one what came before: all cases of one
+/// configuration are then decoded once more one after the other, there and back,
+/// as by a guest that is kept warm.
 ///
 /// ```no_run
 /// # use faultline_sdk::{Connector, Decoded, Envelope, Fault, config::NoConfig};
@@ -45,14 +51,19 @@ pub fn check_golden_cases<C: Connector>(folder: impl AsRef<Path>) {
     let paths = cases(folder);
     assert!(!paths.is_empty(), "{}: no golden cases", folder.display());
     let bless = std::env::var_os(BLESS_VARIABLE).is_some();
-    let complaints: Vec<String> = paths
-        .iter()
-        .filter_map(|path| check::<C>(path, bless).err())
-        .collect();
+    let (mut played, mut complaints) = (Vec::new(), Vec::new());
+    for path in &paths {
+        match check::<C>(path, bless) {
+            Ok(case) => played.push(case),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    let failed = complaints.len();
+    complaints.extend(memory::complaints::<C>(&played));
     assert!(
         complaints.is_empty(),
-        "{} of {} golden cases fail; {BLESS_VARIABLE}=1 writes the answers into the files\n\n{}",
-        complaints.len(),
+        "{failed} of {} golden cases fail; {BLESS_VARIABLE}=1 writes the answers into the \
+         files\n\n{}",
         paths.len(),
         complaints.join("\n\n")
     );
@@ -73,21 +84,28 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn check<C: Connector>(path: &Path, bless: bool) -> Result<(), String> {
+fn check<C: Connector>(path: &Path, bless: bool) -> Result<Played, String> {
     let place = path.display();
     let text = fs::read_to_string(path).map_err(|error| format!("{place}: {error}"))?;
     let mut case: Case = crate::json::parse(text.as_bytes())
         .map_err(|error| format!("{place}: not a golden case: {error}"))?;
-    let host = FakeHost::new().with_config(&case.config);
-    let answers = answers::<C>(&case, &host).map_err(|error| format!("{place}: {error}"))?;
-    let lines: Vec<Line> = host.lines().into_iter().map(Into::into).collect();
+    let envelopes = envelopes(&case).map_err(|error| format!("{place}: {error}"))?;
+    let (answers, lines) =
+        answers::<C>(&case.config, &envelopes).map_err(|error| format!("{place}: {error}"))?;
+    let played = |answers| Played {
+        place: place.to_string(),
+        config: case.config.clone(),
+        envelopes,
+        answers,
+    };
     if bless {
         for (step, answer) in case.steps.iter_mut().zip(&answers) {
             step.decoded = answer.as_ref().ok().map(Into::into);
             step.fault = answer.as_ref().err().map(Into::into);
         }
         case.lines = lines;
-        return fs::write(path, pretty(&case) + "\n").map_err(|error| format!("{place}: {error}"));
+        fs::write(path, pretty(&case) + "\n").map_err(|error| format!("{place}: {error}"))?;
+        return Ok(played(answers));
     }
     for (index, (step, answer)) in case.steps.iter().zip(&answers).enumerate() {
         let place = format!("{place}: steps[{index}]");
@@ -97,35 +115,41 @@ fn check<C: Connector>(path: &Path, bless: bool) -> Result<(), String> {
         &format!("{place}: lines"),
         &pretty(&case.lines),
         &pretty(&lines),
-    )
+    )?;
+    Ok(played(answers))
 }
 
-fn answers<C: Connector>(
-    case: &Case,
-    host: &FakeHost,
-) -> Result<Vec<Result<Decoded, Fault>>, String> {
-    let envelopes: Vec<Envelope> = case
-        .steps
-        .iter()
-        .enumerate()
+fn envelopes(case: &Case) -> Result<Vec<Envelope>, String> {
+    let steps = case.steps.iter().enumerate();
+    steps
         .map(|(index, step)| {
-            step.envelope
-                .to_envelope()
-                .map_err(|error| format!("steps[{index}]: {error}"))
+            let envelope = step.envelope.to_envelope();
+            envelope.map_err(|error| format!("steps[{index}]: {error}"))
         })
-        .collect::<Result<_, String>>()?;
-    let together = host.run(|| crate::connector::decode::<C>(&envelopes));
-    let alone = FakeHost::new().with_config(&case.config);
+        .collect()
+}
+
+/// What a guest that was just started answers to all of them, and what it logs.
+fn answers<C: Connector>(
+    config: &Value,
+    envelopes: &[Envelope],
+) -> Result<(Answers, Vec<Line>), String> {
+    let decode = |envelopes: &[Envelope]| {
+        let host = FakeHost::new().with_config(config);
+        let answers = host.run(|| crate::connector::decode::<C>(envelopes));
+        (answers, host.lines())
+    };
+    let (together, lines) = apart(|| decode(envelopes));
     for (index, (envelope, answer)) in envelopes.iter().zip(&together).enumerate() {
-        let envelope = std::slice::from_ref(envelope);
-        if alone.run(|| crate::connector::decode::<C>(envelope)) != std::slice::from_ref(answer) {
+        let (alone, _) = apart(|| decode(std::slice::from_ref(envelope)));
+        if alone != std::slice::from_ref(answer) {
             return Err(format!(
                 "steps[{index}]: decoded by itself the envelope has another answer than among \
                  the others"
             ));
         }
     }
-    Ok(together)
+    Ok((together, lines.into_iter().map(Into::into).collect()))
 }
 
 fn expected_of(step: &Step, place: &str) -> Result<String, String> {

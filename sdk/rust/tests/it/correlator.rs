@@ -1,6 +1,8 @@
 //! Correlators: their state goes round, and what the host would refuse is
 //! noticed.
 
+use std::cell::Cell;
+
 use faultline_sdk::testkit::CorrelatorBench;
 use faultline_sdk::{
     AlertView, Because, Blob, Cause, Change, Correlator, Dependency, Entity, Evidence, Fault,
@@ -13,6 +15,11 @@ use serde_json::json;
 #[serde(deny_unknown_fields)]
 struct Config {
     mode: String,
+}
+
+thread_local! {
+    static ASKED: Cell<u32> = const { Cell::new(0) };
+    static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Does what its configuration says, right or wrong.
@@ -49,6 +56,23 @@ impl Correlator for Scripted {
                 vec![Proposal::open("t", "title", ids, because)]
             }
             "over" => vec![Proposal::open("t", "title", ["old"], because)],
+            "count" => {
+                ASKED.set(ASKED.get() + 1);
+                // The second time is as the first; later ones are not.
+                if ASKED.get() <= 2 {
+                    Vec::new()
+                } else {
+                    open(situation, &ids)
+                }
+            }
+            "latest" => {
+                LATEST.set(LATEST.get().max(situation.now));
+                if LATEST.get() == situation.now {
+                    Vec::new()
+                } else {
+                    open(situation, &ids)
+                }
+            }
             mode => panic!("{mode}"),
         })
     }
@@ -168,4 +192,24 @@ fn evidence_out_of_the_blue_is_noticed() {
 #[should_panic(expected = "no member of the new incident fires")]
 fn what_is_over_opens_nothing() {
     drop(bench("over").correlate(&situation()));
+}
+
+#[test]
+#[should_panic(expected = "a fresh guest answers otherwise")]
+fn what_is_counted_beside_the_state_is_noticed() {
+    let mut bench = bench("count");
+    for _ in 0..2 {
+        drop(bench.correlate(&situation()));
+    }
+}
+
+#[test]
+#[should_panic(expected = "asked something else in between, it answers otherwise")]
+fn what_is_remembered_beside_the_state_is_noticed() {
+    let mut bench = bench("latest");
+    for later in [0, 5] {
+        let mut situation = situation();
+        situation.now += later;
+        drop(bench.correlate(&situation));
+    }
 }
