@@ -107,6 +107,14 @@ fn check(server: &Server, guest: &HostileGuest) -> Result<(), String> {
     if made.status >= 300 {
         return Err(format!("cannot be made an instance: {}", made.text()));
     }
+    for capability in &expected.grants {
+        let path = format!("/instances/{}/grants/{capability}", guest.name);
+        server.put(
+            "PUT",
+            &path,
+            &json!({"reason": "to see what it does with it"}),
+        );
+    }
     server.wait_for_instance(&guest.name, "running");
     provoke(server, guest);
     let stopped = stopped_by_name(server, guest);
@@ -151,6 +159,11 @@ fn take_over(server: &Server, guest: &HostileGuest, before: &str) -> Answer {
 /// Gives it something to do.
 fn provoke(server: &Server, guest: &HostileGuest) {
     match guest.kind.as_str() {
+        "connector" if guest.expected.polls => {
+            // Whatever comes of it is looked for elsewhere.
+            let path = format!("/instances/{}/poll", guest.name);
+            server.ask("POST", &path, Some(&json!({})));
+        }
         "connector" => {
             let path = format!("/hooks/{}", guest.name);
             server.post(&path, &[], b"whatever").expect_success();
@@ -208,7 +221,9 @@ fn stopped_by_name(server: &Server, guest: &HostileGuest) -> Result<(), String> 
     let code = expected.code.as_str();
     let row = eventually(&format!("{name} is stopped by {code}"), || {
         let rows = audit_of(server, name);
-        let row = rows.iter().find(|row| row["action"] == code).cloned();
+        // What is refused in words is the outcome of what was tried.
+        let is_it = |row: &&Value| row["action"] == code || row["result"] == code;
+        let row = rows.iter().find(is_it).cloned();
         row.ok_or_else(|| format!("{rows:?}"))
     });
     server.wait_until_worked();
@@ -221,7 +236,7 @@ fn stopped_by_name(server: &Server, guest: &HostileGuest) -> Result<(), String> 
     let usage = server.get(&format!("/instances/{name}"))["usage"].clone();
     all([
         (
-            detail.contains(&expected.message),
+            row["result"] == code || detail.contains(&expected.message),
             format!("recorded with {detail}"),
         ),
         (
@@ -237,8 +252,10 @@ fn stopped_by_name(server: &Server, guest: &HostileGuest) -> Result<(), String> 
             format!("fares {usage}"),
         ),
     ])?;
-    if guest.kind == "connector" {
-        letters_of(server, guest)?;
+    match guest.kind.as_str() {
+        "connector" if expected.polls => poll_of(server, guest)?,
+        "connector" => letters_of(server, guest)?,
+        _ => fault_of(server, guest)?,
     }
     if let Some(title) = &expected.finds {
         wait_for_finding(server, guest, title);
@@ -266,6 +283,49 @@ fn letters_of(server: &Server, guest: &HostileGuest) -> Result<(), String> {
         (
             message.contains(&expected.message),
             format!("kept with {letter}"),
+        ),
+    ])
+}
+
+/// The error of one that fetches: where it stands.
+fn poll_of(server: &Server, guest: &HostileGuest) -> Result<(), String> {
+    let (name, expected) = (&guest.name, &guest.expected);
+    let instance = server.get(&format!("/instances/{name}"));
+    let fault = &instance["poll"]["last_fault"];
+    let message = fault["message"].as_str().unwrap_or_default();
+    all([
+        (
+            fault["code"] == expected.code.as_str(),
+            format!("shown as {}", instance["poll"]),
+        ),
+        (
+            message.contains(&expected.message),
+            format!("shown with {fault}"),
+        ),
+    ])
+}
+
+/// The error of one that is not sent payloads itself: where it stands, and a dead
+/// letter of what it was shown, or asked, last. One that fails before that, as it
+/// is to take over a state, has no letter.
+fn fault_of(server: &Server, guest: &HostileGuest) -> Result<(), String> {
+    let (name, expected) = (&guest.name, &guest.expected);
+    let is_it = |error: &Value| {
+        let message = error["message"].as_str().unwrap_or_default();
+        error["code"] == expected.code.as_str() && message.contains(&expected.message)
+    };
+    let reader = format!("{}:{name}", guest.kind);
+    let mut letters = server.list("/dead-letters");
+    letters.retain(|letter| letter["reader"] == reader.as_str());
+    let instance = server.get(&format!("/instances/{name}"));
+    all([
+        (
+            is_it(&instance["supervision"]["last_failure"]),
+            format!("shown as {instance}"),
+        ),
+        (
+            letters.iter().any(is_it) || expected.after.is_some(),
+            format!("kept as {letters:?}"),
         ),
     ])
 }

@@ -51,6 +51,12 @@ pub(crate) struct Expected {
     pub(crate) samples: Vec<f64>,
     pub(crate) finds: Option<String>,
     pub(crate) after: Option<String>,
+    /// It misbehaves while it fetches.
+    #[serde(default)]
+    pub(crate) polls: bool,
+    /// Capabilities that it is given.
+    #[serde(default)]
+    pub(crate) grants: Vec<String>,
     guest: Option<String>,
     #[serde(default)]
     pub(crate) config: Map<String, Value>,
@@ -173,22 +179,31 @@ fn component_of(folder: &Path, kind: &str, expected: &Expected) -> Vec<u8> {
         .unwrap_or_else(|| panic!("{shown} has neither code nor a guest that does it"));
     let module = wat::parse_str(expanded(&text))
         .unwrap_or_else(|error| panic!("{shown}/guest.wat: {error}"));
-    let world = expected.world.as_deref().unwrap_or(kind);
-    made_component(module, world).unwrap_or_else(|error| panic!("{shown}/guest.wat: {error}"))
+    let own = text_of(&folder.join("world.wit"));
+    let (worlds, world) = match (&own, expected.world.as_deref()) {
+        (Some(own), None) => (Some(own.as_str()), "guest"),
+        (None, Some("checked")) => (Some(CHECKED), "checked"),
+        (None, world) => (None, world.unwrap_or(kind)),
+        (Some(_), Some(_)) => panic!("{shown} has two worlds"),
+    };
+    made_component(module, worlds, world)
+        .unwrap_or_else(|error| panic!("{shown}/guest.wat: {error}"))
 }
 
-/// A module as a component for a world.
-fn made_component(mut module: Vec<u8>, world: &str) -> Result<Vec<u8>, String> {
+/// A module as a component for a world of the contract, or of these.
+fn made_component(
+    mut module: Vec<u8>,
+    worlds: Option<&str>,
+    world: &str,
+) -> Result<Vec<u8>, String> {
     let said = |error: &dyn std::fmt::Debug| format!("{error:?}");
     let mut wit = Resolve::default();
     let (contract, _) = wit
         .push_dir(workspace().join("wit"))
         .map_err(|e| said(&e))?;
-    let checked = wit.push_str("checked.wit", CHECKED).map_err(|e| said(&e))?;
-    let package = if world == "checked" {
-        checked
-    } else {
-        contract
+    let package = match worlds {
+        Some(worlds) => wit.push_str("world.wit", worlds).map_err(|e| said(&e))?,
+        None => contract,
     };
     let world = wit
         .select_world(&[package], Some(world))
