@@ -81,10 +81,21 @@ pub(crate) fn text(raw: String) -> String {
 /// On one line, as it stands in the host's log: a guest must not be able to
 /// fake lines of others.
 pub(crate) fn line(mut text: String) -> String {
-    if text.contains(char::is_control) {
-        text = text.replace(char::is_control, " ");
+    if text.contains(is_disruptive) {
+        text = text.replace(is_disruptive, " ");
     }
     text
+}
+
+/// Whether a character does more than to show itself: it may end the line, move
+/// the cursor, or have what follows read the other way round (Unicode Standard
+/// Annex 9).
+pub(crate) fn is_disruptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 /// Cut at a boundary between characters.
@@ -124,13 +135,14 @@ mod tests {
     fn faults_are_lines() {
         let fault = Fault::from(wit::Fault {
             code: "a\nb".to_owned(),
-            message: "no\n2026-01-01T00:00:00Z ERROR host: \u{1b}[31mlies\u{85}".to_owned(),
+            message: "no\n2026-01-01T00:00:00Z ERROR host: \u{1b}[31mlies\u{85}\u{2028}\u{202e}"
+                .to_owned(),
             retry: wit::Retry::Never,
         });
         assert_eq!(fault.code, "a b");
         assert_eq!(
             fault.message,
-            "no 2026-01-01T00:00:00Z ERROR host:  [31mlies "
+            "no 2026-01-01T00:00:00Z ERROR host:  [31mlies   "
         );
         let kind = wit::Entity {
             kind: "a/\nb".to_owned(),

@@ -3,6 +3,7 @@
 use faultline_domain::plugin::{Failure, Limit};
 
 use crate::bindings::faultline::plugin::log::{Host, Level};
+use crate::convert::is_disruptive;
 use crate::guest::GuestState;
 use crate::instance::LogVerdict;
 
@@ -70,8 +71,8 @@ fn emit(state: &GuestState, level: Level, line: &str) {
     }
 }
 
-/// Without control characters: a guest must not be able to fake lines of
-/// others, or move the cursor of whoever reads them.
+/// Without characters that do more than to show themselves: a guest must not be
+/// able to fake lines of others, or move the cursor of whoever reads them.
 fn escaped(message: &str) -> String {
     let mut line = String::with_capacity(message.len().min(LINE_BYTES_MAX));
     for character in message.chars() {
@@ -79,7 +80,7 @@ fn escaped(message: &str) -> String {
             line.push('…');
             break;
         }
-        if character.is_control() {
+        if is_disruptive(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -95,6 +96,7 @@ mod tests {
     #[test]
     fn lines_stay_lines() {
         assert_eq!(escaped("a\nERROR b\x1b[2J\r"), "a\\nERROR b\\u{1b}[2J\\r");
+        assert_eq!(escaped("a\u{2028}b\u{202e}c"), "a\\u{2028}b\\u{202e}c");
         let long = escaped(&"é".repeat(LINE_BYTES_MAX));
         assert!(long.len() <= LINE_BYTES_MAX + 4 && long.ends_with('…'));
     }
