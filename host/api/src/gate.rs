@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use faultline_domain::access::Principal;
-use tracing::Instrument as _;
+use faultline_own_traces::{Answering, carried_on};
 
 use crate::access::{Caller, Named, Needs, authenticate};
 use crate::audit::note_denied;
@@ -22,6 +22,9 @@ use crate::shared::Shared;
 
 /// What metrics call requests that mean no operation.
 const NO_OPERATION: &str = "none";
+
+/// What machines ask for again and again, which nobody wants traces of.
+const UNTRACED: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 
 /// Lets a request in, or refuses it, and says how it ended.
 pub(crate) async fn gate(
@@ -39,7 +42,9 @@ pub(crate) async fn gate(
         operation: NO_OPERATION,
         caller: "nobody".to_owned(),
     };
-    let mut response = match pass(&shared, path.as_deref(), request, next, &mut seen).await {
+    let answering = begin(path.as_deref(), &request);
+    let passing = pass(&shared, path.as_deref(), request, next, &mut seen);
+    let mut response = match answering.around(passing).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
@@ -49,6 +54,7 @@ pub(crate) async fn gate(
     shared
         .metrics
         .answered(seen.operation, status.as_u16(), seconds);
+    answering.answered(status.as_u16(), None);
     say(
         &method,
         path.as_deref().unwrap_or("-"),
@@ -57,6 +63,17 @@ pub(crate) async fn gate(
         &seen,
     );
     response
+}
+
+/// The trace of a request begins.
+fn begin(path: Option<&str>, request: &Request) -> Answering {
+    if path.is_some_and(|path| UNTRACED.contains(&path)) {
+        return Answering::default();
+    }
+    let route = path.map(|path| path.to_owned().into());
+    let mut answering = Answering::new(request.method().as_str(), route, request.headers());
+    answering.begin();
+    answering
 }
 
 /// What is known of a request by the time it is answered.
@@ -102,7 +119,7 @@ async fn pass(
         drop(place);
         response
     };
-    match tokio::spawn(act.in_current_span()).await {
+    match tokio::spawn(carried_on(act)).await {
         Ok(response) => Ok(response),
         Err(error) => Err(Problem::internal(&error)),
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use faultline_domain::envelope::{Arrival, Position};
 use faultline_domain::id::ScopeName;
 use faultline_domain::plugin::Limits;
 use faultline_domain::time::Timestamp;
-use faultline_store::{Journal, Store, Turn};
+use faultline_own_traces::commit;
+use faultline_store::{CommitPoint, Journal, Store, StoreError, Turn};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Operations;
@@ -48,6 +50,16 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn scope(&self) -> &ScopeName {
         self.journal.scope()
+    }
+
+    /// Puts what a person did into the journal. It is durable when this is done.
+    pub(crate) async fn append(&self, arrival: Arrival) -> Result<Position, StoreError> {
+        let commit = commit(CommitPoint::EnvelopeAppend.as_str(), &[]);
+        let appended = commit.around(self.journal.append(vec![arrival])).await;
+        if appended.is_err() {
+            commit.failed("refused");
+        }
+        appended
     }
 
     /// A turn to change plugins, instances or grants: a change is decided by what

@@ -10,6 +10,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use faultline_domain::envelope::{Arrival, Position};
+use faultline_own_traces::{Origin, commit};
+use faultline_store::CommitPoint;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -50,6 +52,8 @@ struct Pending {
     /// What it takes in memory: as long as it is here, even if its sender has
     /// gone.
     reservation: Reservation,
+    /// The request that it came in, if that is traced.
+    origin: Option<Origin>,
     done: oneshot::Sender<Position>,
 }
 
@@ -63,11 +67,13 @@ impl AppendQueue {
         &self,
         arrival: Arrival,
         reservation: Reservation,
+        origin: Option<Origin>,
     ) -> Result<Position, Refused> {
         let (done, answer) = oneshot::channel();
         let pending = Pending {
             arrival,
             reservation,
+            origin,
             done,
         };
         self.0.try_send(pending).map_err(|error| match error {
@@ -152,12 +158,18 @@ impl<A: Append> Writer<A> {
 
     async fn write(&mut self, batch: Vec<Pending>) {
         let bytes: usize = batch.iter().map(|pending| pending.arrival.body.len()).sum();
+        let mut causes = Vec::new();
         let (arrivals, waiting): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .map(|pending| (pending.arrival, (pending.done, pending.reservation)))
+            .map(|pending| {
+                causes.extend(pending.origin);
+                (pending.arrival, (pending.done, pending.reservation))
+            })
             .unzip();
         let count = waiting.len() as u64;
-        match self.journal.append(arrivals).await {
+        let commit = commit(CommitPoint::EnvelopeAppend.as_str(), &causes);
+        commit.count("faultline.envelopes", waiting.len());
+        match commit.around(self.journal.append(arrivals)).await {
             Ok(first) => {
                 let head = Position((first.0 + count).saturating_sub(1));
                 self.backlog.appended(head, bytes as u64);
@@ -170,6 +182,7 @@ impl<A: Append> Writer<A> {
             }
             Err(error) => {
                 self.metrics.append_failed();
+                commit.failed("refused");
                 let cause: &dyn std::error::Error = &error;
                 tracing::error!(
                     error = cause,

@@ -44,6 +44,18 @@ impl Endpoint {
         }
     }
 
+    /// Its address, as routers have it.
+    pub(crate) const fn route(self) -> &'static str {
+        match self {
+            Endpoint::OtlpMetrics => "/v1/metrics",
+            Endpoint::OtlpLogs => "/v1/logs",
+            Endpoint::OtlpTraces => "/v1/traces",
+            Endpoint::RemoteWrite => "/api/v1/write",
+            Endpoint::Alerts => "/api/v2/alerts",
+            Endpoint::Hook => "/hooks/{source}",
+        }
+    }
+
     /// What is sent there; none for hooks, whose connector knows.
     pub(crate) const fn format(self) -> Option<Format> {
         match self {

@@ -11,6 +11,7 @@ use axum::response::Response;
 use faultline_domain::envelope::{Arrival, Format};
 use faultline_domain::id::SourceName;
 use faultline_domain::time::Timestamp;
+use faultline_own_traces::{Answering, are_made, is_own};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -148,7 +149,10 @@ impl Door {
             from,
         };
         let dialect = Dialect::of(endpoint, &head.headers);
-        let (outcome, response) = match self.take(&head, body).await {
+        // Only POST gets here.
+        let route = Some(endpoint.route().into());
+        let mut answering = Answering::new("POST", route, &head.headers);
+        let (outcome, response) = match self.take(&head, body, &mut answering).await {
             Ok(checked) => {
                 let is_partial = checked.as_ref().is_some_and(|it| it.rejected_count > 0);
                 let outcome = if is_partial { "partial" } else { "accepted" };
@@ -168,11 +172,17 @@ impl Door {
         };
         let seconds = self.intake.now().since(began).as_secs_f64();
         metrics.answered(endpoint, outcome, seconds);
+        answering.answered(response.status().as_u16(), Some(outcome));
         response
     }
 
     /// Takes a request: when this is done, its envelope is durable.
-    async fn take(&self, head: &Head, body: Body) -> Result<Option<Checked>, Refused> {
+    async fn take(
+        &self,
+        head: &Head,
+        body: Body,
+        answering: &mut Answering,
+    ) -> Result<Option<Checked>, Refused> {
         let intake = &*self.intake;
         let limits = &intake.parts.limits;
         let recipient = self.identify(head)?;
@@ -226,10 +236,16 @@ impl Door {
             .rates
             .charge(&prepared.rate_key, unpaid, intake.now());
         let checked = prepared.checked;
+        if prepared.is_own {
+            answering.leave_out();
+        } else {
+            answering.begin();
+        }
         let is_void = checked.as_ref().is_some_and(Checked::is_void);
         if !is_void {
-            let reservation = prepared.reservation;
-            intake.queue.append(prepared.arrival, reservation).await?;
+            let (reservation, origin) = (prepared.reservation, answering.origin());
+            let appending = intake.queue.append(prepared.arrival, reservation, origin);
+            appending.await?;
         }
         let (items, rejected) = checked
             .as_ref()
@@ -334,6 +350,8 @@ struct Prepared {
     checked: Option<Checked>,
     rate_key: String,
     reservation: Reservation,
+    /// Whether it carries own traces of a Faultline.
+    is_own: bool,
 }
 
 impl Intake {
@@ -392,7 +410,9 @@ fn prepare(
         received,
     };
     let checked = formats::check(&arrival, format_limits).transpose()?;
+    let is_own = are_made() && arrival.format == Format::OtlpTraces && is_own(&arrival.body);
     Ok(Prepared {
+        is_own,
         arrival,
         checked,
         rate_key: recipient.sender.rate_key,

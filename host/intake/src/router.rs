@@ -14,12 +14,21 @@ use crate::receive::Door;
 /// All addresses that senders send to.
 pub(crate) fn router(door: Door) -> Router {
     Router::new()
-        .route("/v1/metrics", receiving(Endpoint::OtlpMetrics))
-        .route("/v1/logs", receiving(Endpoint::OtlpLogs))
-        .route("/v1/traces", receiving(Endpoint::OtlpTraces))
-        .route("/api/v1/write", receiving(Endpoint::RemoteWrite))
-        .route("/api/v2/alerts", receiving(Endpoint::Alerts))
-        .route("/hooks/{source}", post(hook))
+        .route(
+            Endpoint::OtlpMetrics.route(),
+            receiving(Endpoint::OtlpMetrics),
+        )
+        .route(Endpoint::OtlpLogs.route(), receiving(Endpoint::OtlpLogs))
+        .route(
+            Endpoint::OtlpTraces.route(),
+            receiving(Endpoint::OtlpTraces),
+        )
+        .route(
+            Endpoint::RemoteWrite.route(),
+            receiving(Endpoint::RemoteWrite),
+        )
+        .route(Endpoint::Alerts.route(), receiving(Endpoint::Alerts))
+        .route(Endpoint::Hook.route(), post(hook))
         .route("/healthz", get(health))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)

@@ -20,11 +20,13 @@ use faultline_domain::proposal::{Blob, Verdict};
 use faultline_domain::situation::Situation;
 use faultline_domain::supervision::{Failed, Supervision};
 use faultline_domain::time::Timestamp;
+use faultline_own_traces::{Work, are_made, correlate_round};
 use faultline_store::{
-    ChangeRecord, CommandRecord, CorrelateCommit, DeadLetter, DependencyRecord, Keeper, LetterKind,
-    News, StageName, StagePosition, Store, StoreError, TransitionRecord,
+    ChangeRecord, CommandRecord, CommitPoint, CorrelateCommit, DeadLetter, DependencyRecord,
+    Keeper, LetterKind, News, StageName, StagePosition, Store, StoreError, TransitionRecord,
 };
 
+use crate::committed::committed;
 use crate::counters::Counters;
 use crate::decoding::Stopped;
 use crate::observe::{Progress, blocking};
@@ -99,7 +101,7 @@ impl CorrelateStage {
     /// # Errors
     /// If the database refuses.
     pub async fn step(&mut self) -> Result<Progress, StoreError> {
-        let mut correlation = match self.correlation.take() {
+        let correlation = match self.correlation.take() {
             Some(correlation) => correlation,
             None => self.resume().await?,
         };
@@ -114,22 +116,11 @@ impl CorrelateStage {
         }
         let began = Instant::now();
         let (news, until) = self.read(correlation.reached.position, over).await?;
-        let (mut correlation, outcome) = blocking(move || {
-            let outcome = correlation.take_in(news, until);
-            (correlation, outcome)
-        })
-        .await;
-        let Ok(mut commit) = outcome else {
+        let round = round_of(&news);
+        let dealing = self.deal_with(correlation, (news, until), began, &round);
+        let Some(correlation) = round.around(dealing).await? else {
             return Ok(Progress::Stopped);
         };
-        correlation.clock = until;
-        if commit.is_worth_writing() {
-            commit.to.clock = until;
-            commit.fence = self.fence;
-            self.store.correlate_commit(&self.scope, &commit).await?;
-            self.count(&commit, &correlation);
-            self.counters.correlate_steps.committed(began.elapsed());
-        }
         self.counters.correlate_clock.set_time(until);
         self.correlation = Some(correlation);
         Ok(if until < over {
@@ -137,6 +128,37 @@ impl CorrelateStage {
         } else {
             Progress::Idle
         })
+    }
+
+    /// Deals with the news up to a time, and commits what comes of it; none if
+    /// the host stopped a correlator.
+    async fn deal_with(
+        &self,
+        mut correlation: Box<Correlation>,
+        (news, until): (News, Timestamp),
+        began: Instant,
+        round: &Work,
+    ) -> Result<Option<Box<Correlation>>, StoreError> {
+        let (mut correlation, outcome) = blocking(move || {
+            let outcome = correlation.take_in(news, until);
+            (correlation, outcome)
+        })
+        .await;
+        let Ok(mut made) = outcome else {
+            return Ok(None);
+        };
+        correlation.clock = until;
+        if made.is_worth_writing() {
+            made.to.clock = until;
+            made.fence = self.fence;
+            round.count("faultline.incident_events", made.events.len());
+            round.count("faultline.refusals", made.refusals.len());
+            let committing = self.store.correlate_commit(&self.scope, &made);
+            committed(CommitPoint::CorrelateCommit, committing).await?;
+            self.count(&made, &correlation);
+            self.counters.correlate_steps.committed(began.elapsed());
+        }
+        Ok(Some(correlation))
     }
 
     /// Whole rounds after a position, about as much as is dealt with at once,
@@ -501,6 +523,25 @@ impl Correlation {
             message: error.to_string(),
         }
     }
+}
+
+/// A round is worth a trace if there is something that correlators or people
+/// said or are told: edges that were seen again are not.
+fn round_of(news: &News) -> Work {
+    let edges_only =
+        news.transitions.is_empty() && news.changes.is_empty() && news.commands.is_empty();
+    if !are_made() || edges_only {
+        return Work::default();
+    }
+    let transitions = news.transitions.iter().map(|record| record.position.0);
+    let changes = news.changes.iter().map(|record| record.position.0);
+    let commands = news.commands.iter().map(|record| record.position.0);
+    let positions: BTreeSet<u64> = transitions.chain(changes).chain(commands).collect();
+    let round = correlate_round(positions);
+    round.count("faultline.transitions", news.transitions.len());
+    round.count("faultline.changes", news.changes.len());
+    round.count("faultline.commands", news.commands.len());
+    round
 }
 
 /// All records in the order in which they came about.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use faultline_domain::finding::{Finding, Subject};
 use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::{CallError, Detector, DetectorFactory, Failure, Inputs};
+use faultline_own_traces::carried;
 use serde::{Deserialize, Serialize};
 
 use crate::feed::{Call, Feed};
@@ -283,7 +284,7 @@ pub(crate) fn run_all(
             let running: Vec<_> = shards
                 .iter_mut()
                 .zip(feeds)
-                .map(|(shard, feed)| scope.spawn(move || shard.run(feed)))
+                .map(|(shard, feed)| scope.spawn(carried(move || shard.run(feed))))
                 .collect();
             running
                 .into_iter()

@@ -14,6 +14,7 @@
 mod alert_book;
 mod catalog;
 mod chunks;
+mod committed;
 mod correlate;
 mod counters;
 mod decoding;

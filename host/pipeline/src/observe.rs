@@ -17,12 +17,15 @@ use faultline_domain::lease::Fence;
 use faultline_domain::plugin::Failure;
 use faultline_domain::supervision::{Failed, Supervision, Supervisor};
 use faultline_domain::topology::Topology;
+use faultline_own_traces::{Work, are_made, carried, is_own, observe_round, origins};
 use faultline_store::{
-    Checkpoint, DeadLetter, Keeper, LetterKind, ObserveCommit, StageName, Store, StoreError,
+    Checkpoint, CommitPoint, DeadLetter, Keeper, LetterKind, ObserveCommit, StageName, Store,
+    StoreError,
 };
 
 use crate::alert_book::AlertBook;
 use crate::catalog::Catalog;
+use crate::committed::committed;
 use crate::counters::Counters;
 use crate::detection::{Shard, ShardFailure};
 use crate::observer::{Observer, SUPERVISION, TELEMETRY, Unwatched};
@@ -172,6 +175,20 @@ impl ObserveStage {
             self.observer = Some(observer);
             return Ok(Progress::Idle);
         }
+        let round = round_of(&envelopes);
+        let dealing = self.deal_with(observer, envelopes, began, &round);
+        round.around(dealing).await
+    }
+
+    /// Watches a batch, and commits what comes of it.
+    async fn deal_with(
+        &mut self,
+        mut observer: Box<Observer>,
+        envelopes: Vec<Envelope>,
+        began: Instant,
+        round: &Work,
+    ) -> Result<Progress, StoreError> {
+        let from = observer.reached.position;
         let is_full = self.is_full(&envelopes);
         let (mut observer, envelopes, outcome) = blocking(move || {
             let outcome = observer.watch(&envelopes);
@@ -190,26 +207,33 @@ impl ObserveStage {
         let missing = observer.missing(&watched);
         let fetched = self.store.alert_fetch(&self.scope, &missing).await?;
         observer.book.insert(fetched);
-        let mut commit = observer.conclude(from, watched);
-        commit.fence = self.fence;
-        commit.dead_letters.append(&mut self.letters.clone());
+        let mut made = observer.conclude(from, watched);
+        made.fence = self.fence;
+        made.dead_letters.append(&mut self.letters.clone());
         if observer.is_checkpoint_due() {
             let (returned, due, saved) = blocking(move || {
-                let saved = observer.checkpoint(&mut commit);
-                (observer, commit, saved)
+                let saved = observer.checkpoint(&mut made);
+                (observer, made, saved)
             })
             .await;
-            (observer, commit) = (returned, due);
+            (observer, made) = (returned, due);
             if let Err(failures) = saved {
                 self.note_unsaved(failures, last.as_ref());
                 return Ok(Progress::More);
             }
         }
+        round.count("faultline.transitions", made.transitions.len());
+        round.count("faultline.dead_letters", made.dead_letters.len());
+        origins::observed(from.0 + 1..=made.to.position.0, round.origin());
+        let committing = committed(
+            CommitPoint::ObserveCommit,
+            self.store.observe_commit(&self.scope, &made),
+        );
         if is_full {
             // There is likely more: it is read while the disk is waited for.
             let after = observer.reached.position;
-            let (committed, ahead) = tokio::join!(
-                self.store.observe_commit(&self.scope, &commit),
+            let (written, ahead) = tokio::join!(
+                committing,
                 self.store.envelope_list(
                     &self.scope,
                     after,
@@ -217,17 +241,17 @@ impl ObserveStage {
                     self.settings.batch_bytes_max,
                 ),
             );
-            committed?;
+            written?;
             // What cannot be read says so when it is read again.
             self.ahead = ahead
                 .ok()
                 .filter(|it| !it.is_empty())
                 .map(|it| (after, with_acts_apart(it)));
         } else {
-            self.store.observe_commit(&self.scope, &commit).await?;
+            committing.await?;
         }
         self.letters.clear();
-        self.count(&commit, &observer);
+        self.count(&made, &observer);
         self.counters.observe_steps.committed(began.elapsed());
         self.observer = Some(observer);
         Ok(Progress::More)
@@ -574,6 +598,25 @@ impl ObserveStage {
     }
 }
 
+/// A round is worth a trace if something came in, and not only time or traces of
+/// our own: those would bring about the next ones, for ever.
+fn round_of(envelopes: &[Envelope]) -> Work {
+    let is_news = |envelope: &Envelope| match envelope.arrival.format {
+        Format::Clock => false,
+        Format::OtlpTraces => !is_own(&envelope.arrival.body),
+        _ => true,
+    };
+    let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) else {
+        return Work::default();
+    };
+    if !are_made() || !envelopes.iter().any(is_news) {
+        return Work::default();
+    }
+    let round = observe_round(first.position.0..=last.position.0);
+    round.count("faultline.envelopes", envelopes.len());
+    round
+}
+
 /// Acts of people have a batch of their own, so that what they let run is started
 /// before what comes after them.
 fn with_acts_apart(mut envelopes: Vec<Envelope>) -> Vec<Envelope> {
@@ -596,7 +639,7 @@ fn supervision_of(data: &[u8]) -> Supervision {
 /// Runs what computes, or waits for a guest, where it keeps nothing else from
 /// running.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(carried(work)).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -25,8 +25,10 @@ use faultline_domain::plugin::{CallError, Failure};
 use faultline_domain::poll::{PAGE_ENVELOPES_MAX, PollState, Poller, Schedule};
 use faultline_domain::supervision::SupervisionPolicy;
 use faultline_domain::time::Timestamp;
-use faultline_store::{Journal, PollRecord, StoreError};
+use faultline_own_traces::{Work, poll_round};
+use faultline_store::{CommitPoint, Journal, PollRecord, StoreError};
 
+use crate::committed::committed;
 use crate::observe::blocking;
 
 /// A poller, and how often it is asked.
@@ -231,6 +233,17 @@ impl PollStage {
         if self.record.state.quarantine().is_some() {
             return Ok(Polled::Quarantined);
         }
+        let round = poll_round(self.poller.instance().as_str());
+        let asking = self.ask(from, wanted, &round);
+        round.around(asking).await
+    }
+
+    async fn ask(
+        &mut self,
+        from: PollFrom,
+        wanted: &(impl Fn() -> bool + Sync),
+        round: &Work,
+    ) -> Result<Polled, StoreError> {
         let poller = Arc::clone(&self.poller);
         let cursor = match from {
             PollFrom::Cursor => self.record.state.cursor.clone(),
@@ -264,6 +277,10 @@ impl PollStage {
                 (arrivals, false)
             }
             Err(error) => {
+                round.failed(match &error {
+                    CallError::Fault(_) => "fault",
+                    CallError::Failure(failure) => failure.code(),
+                });
                 let heard = self.journal.head().borrow().position;
                 after.failed(&error, given.as_deref(), &self.schedule, heard, now);
                 (Vec::new(), true)
@@ -273,6 +290,7 @@ impl PollStage {
             .iter()
             .map(|arrival| arrival.body.len() as u64)
             .sum();
+        round.count("faultline.envelopes", arrivals.len());
         Ok(match self.commit(after, arrivals).await? {
             Written::Overtaken => Polled::Overtaken,
             Written::Whole(_) if failed => Polled::Fault,
@@ -287,11 +305,10 @@ impl PollStage {
         arrivals: Vec<Arrival>,
     ) -> Result<Written, StoreError> {
         let (instance, version) = (self.poller.instance(), self.record.version);
-        let committed = self
+        let committing = self
             .journal
-            .poll_commit(instance, version, &after, arrivals)
-            .await;
-        let written = match committed {
+            .poll_commit(instance, version, &after, arrivals);
+        let written = match committed(CommitPoint::PollCommit, committing).await {
             Ok(end) => {
                 self.record = PollRecord {
                     version: version + 1,

@@ -7,6 +7,7 @@ use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
 use faultline_domain::time::Timestamp;
 use faultline_egress::Allowance;
+use faultline_own_traces as own_traces;
 use thiserror::Error;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -179,10 +180,12 @@ impl<E> Guest<E> {
         let output = usize::try_from(instance.spec.limits.output_bytes).unwrap_or(usize::MAX);
         store.set_hostcall_fuel(output);
         store.set_max_component_handles(HANDLES_MAX);
+        let starting = own_traces::call(instance.callee(Call::Start));
         let started = pre
             .instantiate(&mut store)
             .map_err(|error| failure_of(&error, store.data()))
             .and_then(|started| load(&mut store, &started).map_err(|error| misshapen(&error)));
+        starting.returned(started.as_ref().err().map_or("ok", Failure::code));
         match started {
             Ok(exports) => Ok(Self { store, exports }),
             Err(failure) => {
@@ -222,23 +225,27 @@ impl<E> Guest<E> {
         let quota = Arc::clone(&state.instance.quota);
         state.allowance = Allowance::new(&state.instance.spec.limits, quota);
         state.limiter.begin();
+        let calling = own_traces::call(state.instance.callee(call));
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
         let state = self.store.data();
         let answer = answer.map_err(|error| failure_of(&error, state));
+        let outcome = answer.as_ref().err().map_or("ok", Failure::code);
+        calling.returned(outcome);
         state.instance.stats.call(Ended {
             function: call.as_str(),
-            outcome: answer.as_ref().err().map_or("ok", Failure::code),
+            outcome,
             cpu: state.meter.cpu(),
             wall: state.meter.wall(),
             memory_peak: state.limiter.memory_peak(),
         });
-        answer.map_err(|failure| self.fail(call, failure))
+        answer.inspect_err(|failure| state.instance.note_failure(call.as_str(), failure))
     }
 
     /// The answer broke the contract or a limit: the guest has failed.
     pub(crate) fn fail(&self, call: Call, failure: Failure) -> Failure {
         let instance = &self.store.data().instance;
+        own_traces::refused(instance.callee(call), failure.code());
         instance.note_failure(call.as_str(), &failure);
         failure
     }

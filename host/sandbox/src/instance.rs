@@ -11,9 +11,11 @@ use faultline_domain::id::{Digest, InstanceName};
 use faultline_domain::plugin::{Failure, Limits, Reuse};
 use faultline_domain::time::Timestamp;
 use faultline_egress::{Egress, Quota};
+use faultline_own_traces::Callee;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::guest::Call;
 use crate::repeats::Repeats;
 use crate::services::{Pending, ServiceError, Services};
 use crate::stats::Stats;
@@ -105,6 +107,16 @@ impl Instance {
     /// Whether its guests may not run any more.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Who it is, and what is called, in traces.
+    pub(crate) fn callee(&self, call: Call) -> Callee<'_> {
+        Callee {
+            plugin: &self.spec.plugin,
+            version: &self.spec.version,
+            instance: self.spec.name.as_str(),
+            function: call.as_str(),
+        }
     }
 
     /// Who it is, in the audit log.

@@ -3,6 +3,7 @@
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::id::{ScopeName, SourceName};
 use faultline_domain::time::Timestamp;
+use faultline_own_traces::origins;
 use futures_util::TryStreamExt as _;
 use sqlx::{Any, Transaction};
 
@@ -10,7 +11,7 @@ use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::location::DatabaseKind;
-use crate::rows::{from_json, insert_rows, json, signed, text};
+use crate::rows::{from_json, insert_rows, json, signed, text, unsigned};
 
 /// The most envelopes of one read.
 pub const ENVELOPES_PER_READ_MAX: u32 = 4_096;
@@ -266,6 +267,10 @@ pub(crate) async fn append(
     .fetch_one(&mut **transaction)
     .await?;
     let first = last - count + 1;
+    if count > 0 {
+        // While they are still ours alone.
+        origins::appended(unsigned(first)..=unsigned(last));
+    }
     let rows: Vec<Row> = arrivals
         .into_iter()
         .zip(first..)

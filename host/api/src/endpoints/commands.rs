@@ -212,7 +212,7 @@ async fn act(
         command: command.clone(),
     };
     let arrival = envelope.into_arrival(shared.now());
-    let appended = shared.journal.append(vec![arrival]).await;
+    let appended = shared.append(arrival).await;
     let ended = match appended {
         Ok(position) => Ok((position, outcome(shared, position, wait).await)),
         Err(error) => Err(Problem::from(error)),

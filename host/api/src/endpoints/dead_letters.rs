@@ -104,7 +104,7 @@ pub(crate) async fn dead_letter_redrive(
         |stage, detail| caller.entry(shared.now(), "envelope.redrive", &subject, stage, detail);
     let intent = store.audit_append(entry(Stage::Intent, json!({}))).await?;
     let arrival = envelope.redriven(shared.now());
-    let appended = shared.journal.append(vec![arrival]).await;
+    let appended = shared.append(arrival).await;
     let (result, detail) = match &appended {
         Ok(copy) => ("ok", json!({ "position": copy.0 })),
         Err(error) => ("failed", json!({ "reason": error.to_string() })),

@@ -57,7 +57,7 @@ async fn batches(limits: ListenerLimits, sizes: &[usize]) -> (Vec<u64>, Vec<Vec<
     for bytes in sizes.iter().copied() {
         let queue = queue.clone();
         appending.push(tokio::spawn(async move {
-            queue.append(arrival(bytes), nothing()).await
+            queue.append(arrival(bytes), nothing(), None).await
         }));
         // Into the queue before the next one.
         tokio::task::yield_now().await;
@@ -113,7 +113,7 @@ async fn a_failure_is_told_and_is_not_the_end() {
     for _ in 0..2 {
         let refused = running
             .queue
-            .append(arrival(1), nothing())
+            .append(arrival(1), nothing(), None)
             .await
             .expect_err("failed");
         assert_eq!(refused.reason, Reason::Unavailable);
@@ -130,7 +130,8 @@ async fn who_does_not_wait_for_the_answer_is_written_nevertheless() {
     let running = start(&journal, ListenerLimits::default());
     for _ in 0..2 {
         let queue = running.queue.clone();
-        let appending = tokio::spawn(async move { queue.append(arrival(1), nothing()).await });
+        let appending =
+            tokio::spawn(async move { queue.append(arrival(1), nothing(), None).await });
         tokio::task::yield_now().await;
         appending.abort();
     }
