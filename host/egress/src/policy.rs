@@ -104,6 +104,11 @@ impl Trust {
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self(Arc::new(config)))
     }
+
+    /// The same, for what the host itself asks.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::clock::{self, now};
 use crate::faults::{Faults, Part};
 use crate::leases::Leases;
 use crate::metrics::{self, SourceRows, StageRows};
+use crate::own_traces::SpanCounts;
 use crate::plugin_host::PluginHost;
 use crate::polls::PollRequest;
 
@@ -48,6 +49,7 @@ pub(crate) struct NodeControl {
     /// Where to ask for a poll; nowhere before pollers are at work.
     polls: OnceLock<mpsc::Sender<PollRequest>>,
     leases: Arc<Leases>,
+    own_spans: Arc<SpanCounts>,
     /// Whether plugins run in this process at all.
     started: AtomicBool,
     /// The edition of the plugins that each stage works with.
@@ -69,6 +71,7 @@ impl NodeControl {
         intake_metrics: IntakeMetrics,
         faults: Faults,
         leases: Arc<Leases>,
+        own_spans: Arc<SpanCounts>,
     ) -> Self {
         Self {
             host,
@@ -81,6 +84,7 @@ impl NodeControl {
             faults,
             polls: OnceLock::new(),
             leases,
+            own_spans,
             started: AtomicBool::new(false),
             stages: Mutex::default(),
         }
@@ -347,6 +351,7 @@ impl Control for NodeControl {
                 &polls,
                 &conditions,
                 &self.leases.counts(),
+                &self.own_spans.now(),
             )
         })
     }

@@ -20,6 +20,7 @@ mod node;
 mod others;
 mod output;
 mod own_alerts;
+mod own_traces;
 mod plugin_host;
 mod polls;
 mod randomness;

@@ -34,6 +34,7 @@ use crate::folder::Folder;
 use crate::leases::Leases;
 use crate::others::Others;
 use crate::own_alerts::OwnAlerts;
+use crate::own_traces::SpanCounts;
 use crate::plugin_host::PluginHost;
 use crate::polls::{self, Polling};
 use crate::randomness;
@@ -63,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) install: String,
     polls: Arc<PollBoard>,
     pub(crate) leases: Arc<Leases>,
+    /// What became of the spans of its own traces.
+    pub(crate) own_spans: Arc<SpanCounts>,
     /// What this process is called among those that share the database.
     name: String,
     /// What operators had changed when this process began to read it.
@@ -131,6 +134,7 @@ impl Node {
         let intake_metrics = IntakeMetrics::default();
         let polls = Arc::<PollBoard>::default();
         let faults = Faults::default();
+        let own_spans = Arc::<SpanCounts>::default();
         let name = name(&config, &folder)?;
         let holder = Holder {
             node: name.clone(),
@@ -153,6 +157,7 @@ impl Node {
             intake_metrics.clone(),
             faults.clone(),
             Arc::clone(&leases),
+            Arc::clone(&own_spans),
         ));
         Ok(Self {
             install: store.setting_propose(INSTALL, &drawn()?).await?,
@@ -169,11 +174,17 @@ impl Node {
             intake_metrics,
             polls,
             leases,
+            own_spans,
             name,
             editions,
             control,
             faults,
         })
+    }
+
+    /// What this process is called among those that share the database.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The API, as a service that can be called. Streams of events end when

@@ -32,6 +32,7 @@ use crate::faults::{Faults, Part};
 use crate::folder::{Folder, RunNote, Taken};
 use crate::node::{Node, Running};
 use crate::output;
+use crate::own_traces::OwnTraces;
 use crate::retention;
 
 /// Who the process itself is, towards its own API.
@@ -60,6 +61,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     };
     survive_file_limits()?;
     let node = Node::open(config, folder).await?;
+    let traces = OwnTraces::start(&node)?;
     let mut server = Server::start(node).await?;
     let broken = tokio::select! {
         ended = told_to_end() => {
@@ -75,6 +77,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
             again?;
             bail!("ended at once; what had not been committed is done again at the next start");
         }
+    }
+    if let Some(traces) = traces {
+        traces.end().await;
     }
     if broken {
         bail!("a stage broke; what it had not committed is done again at the next start");

@@ -13,6 +13,7 @@ mod egress;
 mod environment;
 mod intake;
 mod log;
+mod own_traces;
 mod pipeline;
 mod plugins;
 mod retention;
@@ -29,6 +30,7 @@ pub(crate) use data::DataConfig;
 pub(crate) use egress::{EgressConfig, SecretsConfig};
 pub(crate) use intake::IntakeConfig;
 pub(crate) use log::{LogConfig, LogFormat};
+pub(crate) use own_traces::{Collector, OwnTracesConfig};
 pub(crate) use pipeline::PipelineConfig;
 pub(crate) use plugins::{CompileConfig, PluginsConfig};
 pub(crate) use retention::RetentionConfig;
@@ -50,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) plugins: PluginsConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) log: LogConfig,
+    pub(crate) own_traces: OwnTracesConfig,
 }
 
 impl Config {
@@ -109,6 +112,7 @@ impl Config {
             self.plugins.check(),
             self.retention.check(&self.pipeline),
             self.log.check(),
+            self.own_traces.check(),
         ];
         match problems.into_iter().flatten().next() {
             None => Ok(()),

@@ -120,6 +120,39 @@ fn what_is_wrong_is_named_with_its_place_and_remedy() {
             &["read-connections is 0; it can be 1 to 1000"],
         ),
         ("[data]\nlease = \"10ms\"", &["lease is 10ms", "1s to 1h"]),
+        (
+            "[own-traces]\nendpoint = \"collector:4317\"",
+            &["faultline.toml:2:12", "http://127.0.0.1:4318"],
+        ),
+        (
+            "[own-traces]\nendpoint = \"http://me:s3cret@collector\"",
+            &["faultline.toml:2:12", "`headers`"],
+        ),
+        (
+            "[own-traces]\nendpoint = \"http://collector/?key=s3cret\"",
+            &["faultline.toml:2:12", "`headers`"],
+        ),
+        (
+            "[own-traces]\nheaders = { authorization = \"Bearer s3cret\" }",
+            &["faultline.toml:2:", "names no secret"],
+        ),
+        (
+            "[own-traces.headers]\ncontent-type = \"env:X\"",
+            &["`content-type`", "by itself"],
+        ),
+        (
+            "[own-traces.headers]\n\"a b\" = \"env:X\"",
+            &["`a b`", "no name of a header"],
+        ),
+        (
+            "[own-traces]\nsample-ratio = 2",
+            &["sample-ratio is 2", "0 to 1"],
+        ),
+        (
+            "[own-traces]\ntimeout = \"0s\"",
+            &["timeout is 0s", "up to 1m"],
+        ),
+        ("[own-traces]\nqueue-max = 0", &["queue-max is 0"]),
     ];
     for (text, expected) in cases {
         let message = parse(text, &[]).expect_err(text);
@@ -181,6 +214,31 @@ fn a_database_can_be_set_and_its_password_is_not_shown() {
     let message = parse("", &[("FAULTLINE__DATA__DATABASE", bad)]).expect_err("no database");
     assert!(message.contains("which database"), "{message}");
     assert!(!message.contains("s3cret"), "{message}");
+}
+
+#[test]
+fn own_traces_can_be_set_up_by_the_environment() {
+    let config = parse(
+        "",
+        &[
+            (
+                "FAULTLINE__OWN_TRACES__ENDPOINT",
+                "https://collector.example",
+            ),
+            ("FAULTLINE__OWN_TRACES__HEADERS__X_KEY", "env:COLLECTOR_KEY"),
+            ("FAULTLINE__OWN_TRACES__SAMPLE_RATIO", "0.25"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://elsewhere:4318"),
+            ("OTEL_TRACES_SAMPLER_ARG", "1"),
+        ],
+    );
+    let own = config.expect("good").own_traces;
+    let collector = own.endpoint.0.expect("somewhere").to_string();
+    assert_eq!(collector, "https://collector.example/v1/traces");
+    assert_eq!(own.headers["x-key"].to_string(), "env:COLLECTOR_KEY");
+    assert_eq!(own.sample_ratio.to_string(), "0.25");
+
+    let others = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://elsewhere:4318")];
+    assert_eq!(parse("", &others), Ok(Config::default()));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod components;
 mod conditions;
 mod leases;
+mod own_traces;
 mod plugins;
 mod pollers;
 mod snapshot;
@@ -21,6 +22,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use crate::leases::LeaseCounts;
+use crate::own_traces::SpanCount;
 
 pub(crate) use plugins::PluginRow;
 pub(crate) use pollers::Polls;
@@ -41,6 +43,7 @@ pub(crate) fn text(
     polls: &Polls,
     conditions: &[Condition],
     leases: &[LeaseCounts],
+    own_spans: &SpanCount,
 ) -> String {
     let mut registry = Registry::default();
     intake.register(&mut registry);
@@ -51,6 +54,7 @@ pub(crate) fn text(
     pollers::register(&mut registry, polls);
     conditions::register(&mut registry, conditions);
     leases::register(&mut registry, leases);
+    own_traces::register(&mut registry, own_spans);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode_registry(&mut text, &registry);
