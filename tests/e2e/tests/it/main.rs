@@ -20,4 +20,5 @@ mod replay;
 mod restart;
 mod support;
 mod telemetry;
+mod tracing;
 mod traffic;

@@ -4,6 +4,7 @@
 pub(crate) mod alerts;
 pub(crate) mod binary;
 pub(crate) mod bundles;
+pub(crate) mod collector;
 pub(crate) mod commands;
 pub(crate) mod guests;
 pub(crate) mod history;
