@@ -65,12 +65,20 @@ commit_points! {
     JournalClose = "journal.close",
     /// A plugin writes keys and values.
     KvCommit = "kv.commit",
+    /// A lease is let go of.
+    LeaseRelease = "lease.release",
+    /// The holder of a lease shows that it lives.
+    LeaseRenew = "lease.renew",
+    /// A lease is taken.
+    LeaseTake = "lease.take",
     /// Members of incidents that an earlier version wrote get rows of their own.
     MembersMove = "members.move",
     /// What the observe stage has made of some envelopes, with its position.
     ObserveCommit = "observe.commit",
     /// What a poller fetched comes into the journal, with its cursor.
     PollCommit = "poll.commit",
+    /// A fact about the installation, unless somebody has said it before.
+    SettingPropose = "setting.propose",
     /// A fact about the installation.
     SettingPut = "setting.put",
     /// The oldest alerts, incidents, changes and the like go.

@@ -129,11 +129,6 @@ impl Database {
         self.kind
     }
 
-    /// For statements that write and are a transaction by themselves.
-    pub(crate) fn write_once(&self) -> &AnyPool {
-        &self.writers
-    }
-
     /// A connection that is the caller's alone from now on.
     pub(crate) async fn separate(&self) -> Result<AnyConnection, StoreError> {
         Ok(self.writers.acquire().await?.detach())

@@ -7,6 +7,7 @@ use faultline_domain::time::Timestamp;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
+use crate::commit::CommitPoint;
 use crate::error::StoreError;
 use crate::rows::{signed, text, unsigned};
 
@@ -51,11 +52,12 @@ impl Store {
         over: Option<(Fence, u64)>,
         now: Timestamp,
     ) -> Result<Option<Fence>, StoreError> {
+        let mut transaction = self.state.write().await?;
         if over.is_none() {
             sqlx::query(ENSURE)
                 .bind(scope.as_str())
                 .bind(name.as_str())
-                .execute(self.state.write_once())
+                .execute(&mut **transaction)
                 .await?;
         }
         let (fence, beat) = over.unwrap_or_default();
@@ -71,9 +73,13 @@ impl Store {
         .bind(now.as_i64())
         .bind(signed(fence.0))
         .bind(signed(beat))
-        .fetch_optional(self.state.write_once())
+        .fetch_optional(&mut **transaction)
         .await?;
-        Ok(taken.map(|(token,)| Fence(unsigned(token))))
+        let Some((token,)) = taken else {
+            return Ok(None);
+        };
+        transaction.commit(CommitPoint::LeaseTake).await?;
+        Ok(Some(Fence(unsigned(token))))
     }
 
     /// Shows that the holder lives. False if the lease is somebody else's.
@@ -87,6 +93,7 @@ impl Store {
         fence: Fence,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.state.write().await?;
         let renewed = sqlx::query(
             "update lease set beat = beat + 1, renewed = $4 \
              where scope = $1 and name = $2 and token = $3",
@@ -95,9 +102,13 @@ impl Store {
         .bind(name.as_str())
         .bind(signed(fence.0))
         .bind(now.as_i64())
-        .execute(self.state.write_once())
+        .execute(&mut **transaction)
         .await?;
-        Ok(renewed.rows_affected() == 1)
+        if renewed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        transaction.commit(CommitPoint::LeaseRenew).await?;
+        Ok(true)
     }
 
     /// Lets go of a lease, so that others need not wait; nothing happens if it
@@ -112,15 +123,19 @@ impl Store {
         name: LeaseName,
         fence: Fence,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let mut transaction = self.state.write().await?;
+        let released = sqlx::query(
             "update lease set node = '', life = '', beat = beat + 1 \
              where scope = $1 and name = $2 and token = $3",
         )
         .bind(scope.as_str())
         .bind(name.as_str())
         .bind(signed(fence.0))
-        .execute(self.state.write_once())
+        .execute(&mut **transaction)
         .await?;
+        if released.rows_affected() == 1 {
+            transaction.commit(CommitPoint::LeaseRelease).await?;
+        }
         Ok(())
     }
 }

@@ -24,13 +24,19 @@ impl Store {
     /// # Errors
     /// If the database refuses.
     pub async fn setting_propose(&self, name: &str, value: &str) -> Result<String, StoreError> {
-        sqlx::query(
+        let mut transaction = self.state.write().await?;
+        let proposed = sqlx::query(
             "insert into setting (name, value) values ($1, $2) on conflict (name) do nothing",
         )
         .bind(name)
         .bind(value)
-        .execute(self.state.write_once())
+        .execute(&mut **transaction)
         .await?;
+        if proposed.rows_affected() == 1 {
+            transaction.commit(CommitPoint::SettingPropose).await?;
+            return Ok(value.to_owned());
+        }
+        drop(transaction);
         let value = self.setting_fetch(name).await?;
         value.ok_or_else(|| StoreError::corrupt("setting", name))
     }

@@ -11,13 +11,20 @@ pub(crate) async fn of(databases: &[String]) -> String {
     let mut text = String::new();
     for url in databases {
         let mut connection = AnyConnection::connect(url).await.expect("connects");
-        let tables = sqlx::query_as::<_, (String,)>(
+        // Both say what they have, and neither as the other does.
+        let list = if url.starts_with("sqlite:") {
             "select name from sqlite_master where type = 'table' \
-             and name not like '%sqlx%' order by name",
-        )
-        .fetch_all(&mut connection)
-        .await
-        .expect("lists");
+             and name not like '%sqlx%' order by name"
+        } else {
+            "select cast(table_name as text) from information_schema.tables \
+             where table_schema = current_schema() and table_type = 'BASE TABLE' \
+             and table_name not like '%sqlx%' order by 1"
+        };
+        let tables = sqlx::query_as::<_, (String,)>(list)
+            .fetch_all(&mut connection)
+            .await
+            .expect("lists");
+        assert!(!tables.is_empty(), "there is nothing to compare in {url}");
         for (table,) in tables {
             let rows = sqlx::query(AssertSqlSafe(format!("select * from {table}")))
                 .fetch_all(&mut connection)

@@ -9,6 +9,7 @@ use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::grant::{Grant, Terms};
 use faultline_domain::id::{AlertId, Digest, IncidentId, InstanceName, ScopeName};
 use faultline_domain::incident::{Author, Facts, Happening, Incident, IncidentEvent};
+use faultline_domain::lease::{Fence, Holder, LeaseName};
 use faultline_domain::plugin::Failure;
 use faultline_domain::poll::PollState;
 use faultline_domain::proposal::{Because, Blob, Confidence};
@@ -18,13 +19,16 @@ use faultline_store::{
     Checkpoint, CommitMoment, CommitPoint, CorrelateCommit, GrantRecord, KvChange, KvCommit,
     Purpose, Range, Retention, Store, StoreError, TokenRecord,
 };
-use faultline_test_databases::Database;
+use faultline_test_databases::{Database, on_each_database};
 
 use crate::audit::verify;
 use crate::crash::Crash;
 use crate::people::{bundle, instance};
 use crate::stages::{commit, entity, fire};
 use crate::{Fresh, at, entry, scope, source};
+
+/// A lease that no commit of a stage looks at.
+const LEASE: LeaseName = LeaseName::Timekeeper;
 
 fn arrivals(from: u64, count: u64) -> Vec<Arrival> {
     (from..from + count)
@@ -173,6 +177,18 @@ fn events() -> Vec<IncidentEvent> {
         .collect()
 }
 
+/// Takes a lease that nobody has had.
+async fn take(store: &Store) -> Result<Fence, StoreError> {
+    let holder = Holder {
+        node: "a".to_owned(),
+        life: "one".to_owned(),
+    };
+    let taken = store
+        .lease_take(&scope(), LEASE, &holder, None, at(5))
+        .await?;
+    Ok(taken.expect("it is free"))
+}
+
 /// Something that commits here. Whatever must be there first is part of it: its
 /// commits are cut off as well. There is no way to leave a place out.
 #[expect(clippy::too_many_lines, reason = "an arm for each place")]
@@ -257,6 +273,18 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
             let written = store.kv_commit(&keeper(), &changes, 100).await?;
             assert!(matches!(written, KvCommit::Written(_)), "{written:?}");
         }
+        CommitPoint::LeaseTake => {
+            take(store).await?;
+        }
+        CommitPoint::LeaseRenew => {
+            let fence = take(store).await?;
+            let renewed = store.lease_renew(&scope(), LEASE, fence, at(6)).await?;
+            assert!(renewed, "nobody else has it");
+        }
+        CommitPoint::LeaseRelease => {
+            let fence = take(store).await?;
+            store.lease_release(&scope(), LEASE, fence).await?;
+        }
         CommitPoint::MembersMove => store.move_members().await?,
         CommitPoint::PollCommit => {
             let fetched = PollState {
@@ -276,6 +304,10 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
                 data: vec![7; 100],
             }];
             store.observe_commit(&scope(), &observed).await?;
+        }
+        CommitPoint::SettingPropose => {
+            let value = store.setting_propose("test", "a value").await?;
+            assert_eq!(value, "a value", "nobody has set it");
         }
         CommitPoint::SettingPut => store.setting_put("test", "a value").await?,
         CommitPoint::TokenCreate => {
@@ -297,8 +329,8 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
 
 /// Which commits an act comes by, and what is on disk after each of them; the
 /// first is before all.
-async fn undisturbed(point: CommitPoint) -> (Vec<CommitPoint>, Vec<String>) {
-    let fresh = Fresh::open(Database::Sqlite).await;
+async fn undisturbed(database: Database, point: CommitPoint) -> (Vec<CommitPoint>, Vec<String>) {
+    let fresh = Fresh::open(database).await;
     prepare(&fresh, point).await.expect("prepares");
     let points = Arc::new(Mutex::new(Vec::new()));
     let contents = Arc::new(Mutex::new(vec![fresh.contents().await]));
@@ -321,16 +353,15 @@ async fn undisturbed(point: CommitPoint) -> (Vec<CommitPoint>, Vec<String>) {
     (points, contents)
 }
 
-#[tokio::test]
-async fn a_crash_at_any_commit_leaves_all_of_it_or_nothing() {
+async fn a_crash_at_any_commit_leaves_all_of_it_or_nothing(database: Database) {
     for point in CommitPoint::ALL {
-        let (points, contents) = undisturbed(*point).await;
+        let (points, contents) = undisturbed(database, *point).await;
         assert!(points.contains(point), "the act never comes by {point}");
         let last = contents.last().expect("the first at least");
         for (number, passed) in points.iter().enumerate() {
             for moment in CommitMoment::ALL {
                 let place = format!("{point}: {moment:?} commit {number}, {passed}");
-                let mut fresh = Fresh::open(Database::Sqlite).await;
+                let mut fresh = Fresh::open(database).await;
                 prepare(&fresh, *point).await.expect("prepares");
                 let is_after = moment == CommitMoment::After;
                 let crash = Crash::after(2 * number + usize::from(is_after));
@@ -364,3 +395,5 @@ const fn repeats(point: CommitPoint) -> bool {
         CommitPoint::EnvelopeSweep | CommitPoint::StateSweep | CommitPoint::AuditSweep
     )
 }
+
+on_each_database!(a_crash_at_any_commit_leaves_all_of_it_or_nothing);
