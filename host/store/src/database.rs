@@ -113,10 +113,7 @@ impl Database {
         migrations
             .run(&self.writers)
             .await
-            .map_err(|source| StoreError::Migration {
-                database: self.name.clone(),
-                source,
-            })
+            .map_err(|source| StoreError::migration(self.name.clone(), source))
     }
 
     /// For statements that only read.

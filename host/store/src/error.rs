@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use faultline_domain::envelope::Position;
 use faultline_domain::lease::Fence;
+use sqlx::migrate::MigrateError;
 use thiserror::Error;
+
+use crate::trouble::Trouble;
 
 /// Why something was not stored or read.
 #[derive(Debug, Error)]
@@ -19,7 +22,30 @@ pub enum StoreError {
         database: String,
         /// Why.
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
+    },
+    /// The schema is of a version that this one does not know.
+    #[error(
+        "the schema of {database} was made by a later version of Faultline: it has the migration \
+         {migration}, which this one does not know; use that version, or a backup from before it"
+    )]
+    Later {
+        /// Which database.
+        database: String,
+        /// The first migration that is not known.
+        migration: i64,
+    },
+    /// The server does not let us open the database, until somebody has seen to
+    /// it.
+    #[error("{remedy}")]
+    KeptOut {
+        /// What to see to.
+        remedy: &'static str,
+        /// What is the matter, in a word.
+        trouble: Trouble,
+        /// What the server says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file of a database is not where it was opened.
     #[error("{} is not where it was: {reason}", path.display())]
@@ -80,6 +106,17 @@ impl StoreError {
         Self::Corrupt {
             table,
             reason: reason.to_string(),
+        }
+    }
+
+    /// For a schema that could not be brought up to date.
+    pub(crate) fn migration(database: String, source: MigrateError) -> Self {
+        match source {
+            MigrateError::VersionMissing(migration) => Self::Later {
+                database,
+                migration,
+            },
+            source => Self::Migration { database, source },
         }
     }
 

@@ -30,6 +30,7 @@ mod incident;
 mod instance;
 mod journal;
 mod journal_check;
+mod kept_out;
 mod kv;
 mod lease;
 mod location;

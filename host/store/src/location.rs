@@ -1,6 +1,7 @@
 //! Where a store is: in a folder of this machine, or on a PostgreSQL server.
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use sqlx::any::AnyConnectOptions;
 use sqlx::postgres::PgSslMode;
 use thiserror::Error;
+
+use crate::error::StoreError;
 
 /// What a URL may say beside its parts; see `faultline.toml`. A parameter that
 /// is not among these is refused: one that was ignored could be the one that
@@ -21,6 +24,9 @@ const PARAMETERS: [&str; 7] = [
     "sslmode",
     "sslrootcert",
 ];
+
+/// Those of them that name files.
+const FILES: [&str; 3] = ["sslcert", "sslkey", "sslrootcert"];
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +172,27 @@ impl PostgresqlUrl {
                 .append_pair("application_name", "faultline");
         }
         Ok(options)
+    }
+
+    /// Refuses files that cannot be read: the driver would say that there is no
+    /// such file, and not which.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub(crate) fn check_files(&self) -> Result<(), StoreError> {
+        let options = AnyConnectOptions::from_str(&self.0)?;
+        for (name, value) in options.database_url.query_pairs() {
+            // What is in such a file may also stand in the URL itself.
+            if !FILES.contains(&&*name) || value.trim_start().starts_with("-----BEGIN") {
+                continue;
+            }
+            File::open(&*value).map_err(|error| {
+                StoreError::Unsuitable(format!(
+                    "`{name}` in the URL names the file {value}, which cannot be read: {error}"
+                ))
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _
 
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::kept_out::kept_out;
 use crate::location::{Connections, PostgresqlUrl};
 
 /// The schemas that the two migrations are for.
@@ -64,10 +65,29 @@ pub(crate) async fn open(
     state: &Migrator,
 ) -> Result<(Database, Database), StoreError> {
     sqlx::any::install_default_drivers();
+    url.check_files()?;
     let options = url.options()?;
+    bring_up_to_date(url, &options, journal, state)
+        .await
+        .map_err(kept_out)?;
+    let readers = pool(connections.readers, &options);
+    let database = |writers: u32| {
+        Database::on_server(url.to_string(), pool(writers, &options), readers.clone())
+    };
+    Ok((database(JOURNAL_WRITERS), database(connections.writers)))
+}
+
+/// Makes of a database one that this version works with, while nobody else does
+/// the same.
+async fn bring_up_to_date(
+    url: &PostgresqlUrl,
+    options: &AnyConnectOptions,
+    journal: &Migrator,
+    state: &Migrator,
+) -> Result<(), StoreError> {
     // By itself first: a pool tries again and again, and in the end says only
     // that it did.
-    AnyConnection::connect_with(&options).await?.close().await?;
+    AnyConnection::connect_with(options).await?.close().await?;
     // One session, with a lock that is let go of when it ends, however that
     // happens.
     let session = AnyPoolOptions::new()
@@ -86,11 +106,7 @@ pub(crate) async fn open(
         migrate(&session, url, schema, migrations).await?;
     }
     session.close().await;
-    let readers = pool(connections.readers, &options);
-    let database = |writers: u32| {
-        Database::on_server(url.to_string(), pool(writers, &options), readers.clone())
-    };
-    Ok((database(JOURNAL_WRITERS), database(connections.writers)))
+    Ok(())
 }
 
 /// A session that holds the lock of whoever changes plugins.
@@ -119,9 +135,10 @@ fn pool(connections: u32, options: &AnyConnectOptions) -> AnyPool {
 
 /// Refuses a server that we cannot work with.
 async fn check_server(session: &AnyPool) -> Result<(), StoreError> {
-    let (version, shown, encoding): (i64, String, String) = sqlx::query_as(
+    let (version, shown, encoding, is_standby): (i64, String, String, bool) = sqlx::query_as(
         "select cast(current_setting('server_version_num') as bigint), \
-         current_setting('server_version'), current_setting('server_encoding')",
+         current_setting('server_version'), current_setting('server_encoding'), \
+         pg_is_in_recovery()",
     )
     .fetch_one(session)
     .await?;
@@ -130,6 +147,11 @@ async fn check_server(session: &AnyPool) -> Result<(), StoreError> {
             "the server is PostgreSQL {shown}; it must be {} or later",
             SERVER_VERSION_MIN / 10_000
         )));
+    }
+    if is_standby {
+        return Err(StoreError::Unsuitable(
+            "the server is a standby, which can only be read: name the primary".to_owned(),
+        ));
     }
     if encoding != "UTF8" {
         return Err(StoreError::Unsuitable(format!(
@@ -173,10 +195,7 @@ async fn migrate(
     migrations
         .run(session)
         .await
-        .map_err(|source| StoreError::Migration {
-            database: format!("{url} ({schema})"),
-            source,
-        })?;
+        .map_err(|source| StoreError::migration(format!("{url} ({schema})"), source))?;
     session.execute(ORDER_BY_BYTES).await?;
     Ok(())
 }

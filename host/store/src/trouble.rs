@@ -96,6 +96,7 @@ impl StoreError {
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Database(error) => Some(of(error)),
+            Self::KeptOut { trouble, .. } => Some(*trouble),
             Self::NoAnswer => Some(Trouble::Unreachable),
             Self::Gone { .. } => Some(Trouble::Gone),
             Self::Corrupt { .. } => Some(Trouble::Damaged),
@@ -104,7 +105,8 @@ impl StoreError {
     }
 }
 
-fn of(error: &sqlx::Error) -> Trouble {
+/// What is the matter, by what the driver says.
+pub(crate) fn of(error: &sqlx::Error) -> Trouble {
     match error {
         sqlx::Error::Database(error) => error
             .code()

@@ -6,13 +6,15 @@
 //! first test of a process that needs it, and ends with the process, however
 //! that ends.
 
+mod authority;
 mod postgresql;
 
 use std::path::Path;
 
 use tempfile::TempDir;
 
-pub use postgresql::Server;
+pub use authority::{Authority, Identity};
+pub use postgresql::{End, Server, WITH_PASSWORD};
 
 /// What a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

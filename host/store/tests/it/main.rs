@@ -8,6 +8,7 @@ mod damage;
 mod journal;
 mod kv;
 mod lease;
+mod opening;
 mod people;
 mod polls;
 mod processes;
