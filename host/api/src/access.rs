@@ -2,13 +2,15 @@
 //! belongs to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use faultline_domain::access::{Principal, Role};
 use faultline_domain::id::Digest;
-use faultline_store::Purpose;
+use faultline_store::{Purpose, TokenRecord, Trouble};
+use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::SecurityRequirement;
@@ -18,6 +20,9 @@ use crate::shared::Shared;
 
 /// The name of the security scheme in the description of the API.
 pub(crate) const SECURITY_SCHEME: &str = "token";
+
+/// How long to ask the database who reads metrics.
+const TOKEN_MAX: Duration = Duration::from_secs(2);
 
 /// Longer than any token.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -213,9 +218,41 @@ pub(crate) async fn authenticate(
     // Looked up each time and by its hash: a token that was revoked, also by
     // another process, is refused at once, and how long the search takes says
     // nothing about any token.
-    bearer(shared, digest).await?.ok_or_else(|| {
-        unauthenticated("the token is not known, was revoked, has expired, or is for senders only")
-    })
+    bearer(shared, digest).await?.ok_or_else(unknown)
+}
+
+/// The same for who reads metrics: while the database does not answer, a token
+/// is good if it was when it was last read with.
+pub(crate) async fn authenticate_scraper(
+    shared: &Shared,
+    trusted: Option<&Principal>,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    if trusted.is_some() {
+        return authenticate(shared, trusted, headers).await;
+    }
+    let digest = token_digest(headers)?;
+    let found = match timeout(TOKEN_MAX, shared.store.token_find(digest)).await {
+        Ok(Ok(found)) => {
+            shared.scrapers.note(digest, found.as_ref());
+            found
+        }
+        Ok(Err(error)) if error.trouble() != Some(Trouble::Unreachable) => {
+            return Err(error.into());
+        }
+        Ok(Err(_)) | Err(_) => {
+            let remembered = shared.scrapers.recall(&digest);
+            Some(remembered.ok_or_else(|| {
+                let detail = format!(
+                    "the database does not answer ({}), and this token was not seen here before: {}",
+                    Trouble::Unreachable,
+                    Trouble::Unreachable.remedy()
+                );
+                Problem::new(ProblemKind::Unavailable, detail)
+            })?)
+        }
+    };
+    caller(shared, found).ok_or_else(unknown)
 }
 
 /// The digest of the token that a request comes with.
@@ -239,8 +276,13 @@ pub(crate) fn token_digest(headers: &HeaderMap) -> Result<Digest, Problem> {
 /// Whom the token with this digest belongs to, if it is good for the API now.
 pub(crate) async fn bearer(shared: &Shared, token: Digest) -> Result<Option<Caller>, Problem> {
     let found = shared.store.token_find(token).await?;
-    let valid = found.filter(|token| token.is_valid(shared.now()));
-    Ok(valid.and_then(|token| match token.purpose {
+    Ok(caller(shared, found))
+}
+
+/// Whom a token belongs to, if it is good for the API now.
+fn caller(shared: &Shared, found: Option<TokenRecord>) -> Option<Caller> {
+    let token = found.filter(|token| token.is_valid(shared.now()))?;
+    match token.purpose {
         Purpose::Api(role) => Some(Caller {
             principal: Principal {
                 name: format!("token:{}", token.name),
@@ -249,7 +291,11 @@ pub(crate) async fn bearer(shared: &Shared, token: Digest) -> Result<Option<Call
             token: Some(token.id),
         }),
         Purpose::Ingest(_) => None,
-    }))
+    }
+}
+
+fn unknown() -> Problem {
+    unauthenticated("the token is not known, was revoked, has expired, or is for senders only")
 }
 
 fn unauthenticated(detail: &str) -> Problem {

@@ -18,6 +18,7 @@ use crate::gate::{gate, not_found};
 use crate::limits::ApiLimits;
 use crate::metrics::Metrics;
 use crate::openapi;
+use crate::scrapers::Scrapers;
 use crate::shared::{Rooms, Shared};
 
 /// Tells the time.
@@ -145,6 +146,7 @@ impl Api {
             operations,
             metrics: Metrics::default(),
             denials: Denials::default(),
+            scrapers: Scrapers::default(),
             document: Bytes::from(text),
             rooms: Rooms::new(&self.limits),
             plugins: tokio::sync::Mutex::default(),

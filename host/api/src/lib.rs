@@ -29,6 +29,7 @@ mod openapi;
 mod overview;
 mod prefix;
 mod problem;
+mod scrapers;
 mod shared;
 mod usage;
 pub mod views;

@@ -18,6 +18,7 @@ use crate::control::Control;
 use crate::limits::ApiLimits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::scrapers::Scrapers;
 
 /// Made once, when the router is built.
 pub(crate) struct Shared {
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) operations: Operations,
     pub(crate) metrics: Metrics,
     pub(crate) denials: Denials,
+    pub(crate) scrapers: Scrapers,
     /// The description of the API, as it is sent.
     pub(crate) document: Bytes,
     pub(crate) rooms: Rooms,

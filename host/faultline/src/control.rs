@@ -36,6 +36,10 @@ const LET_GO_MAX: Duration = Duration::from_secs(90);
 /// How long to wait for instances that are loaded anew.
 const LOADED_MAX: Duration = Duration::from_secs(2);
 
+/// How long metrics wait for the database. They are looked at the more when it
+/// does not answer, and whoever scrapes them does not wait for long.
+const STORED_MAX: Duration = Duration::from_secs(2);
+
 /// The node, as the API sees it.
 pub(crate) struct NodeControl {
     host: Arc<PluginHost>,
@@ -289,10 +293,11 @@ impl Control for NodeControl {
 
     fn stages(&self) -> Answer<'_, Vec<StageStatus>> {
         Box::pin(async move {
-            vec![
-                self.stage(StageName::Observe, true).await,
-                self.stage(StageName::Correlate, false).await,
-            ]
+            let (observe, correlate) = tokio::join!(
+                self.stage(StageName::Observe, true),
+                self.stage(StageName::Correlate, false),
+            );
+            vec![observe, correlate]
         })
     }
 
@@ -315,26 +320,34 @@ impl Control for NodeControl {
     fn metrics(&self) -> Answer<'_, String> {
         Box::pin(async move {
             let now = now();
-            let supervisors = self.supervisors().await;
+            let scope = self.journal.scope();
             let position = async |stage| {
-                let position = self.store.stage_position(self.journal.scope(), stage).await;
+                let position = self.store.stage_position(scope, stage).await;
                 position.unwrap_or_default()
             };
+            let stored = async {
+                let (supervisors, head, observe, correlate, sources, waiting) = tokio::join!(
+                    self.supervisors(),
+                    self.store.journal_head(scope),
+                    position(StageName::Observe),
+                    position(StageName::Correlate),
+                    self.store.source_list(scope),
+                    self.store.waiting(scope),
+                );
+                let (head, sources) = (head.unwrap_or_default(), sources.unwrap_or_default());
+                let waiting = waiting.unwrap_or_default();
+                (supervisors, head, observe, correlate, sources, waiting)
+            };
+            let stored = tokio::time::timeout(STORED_MAX, stored).await;
+            let (supervisors, head, observe, correlate, sources, waiting) = stored.unwrap_or_default();
             let stages = StageRows {
                 counters: &self.counters,
-                head: self
-                    .store
-                    .journal_head(self.journal.scope())
-                    .await
-                    .unwrap_or_default(),
-                observe: position(StageName::Observe).await,
-                correlate: position(StageName::Correlate).await,
+                head,
+                observe,
+                correlate,
                 now,
             };
-            let sources = self.store.source_list(self.journal.scope()).await;
-            let sources = SourceRows::new(sources.unwrap_or_default(), now);
-            let waiting = self.store.waiting(self.journal.scope()).await;
-            let waiting = waiting.unwrap_or_default();
+            let sources = SourceRows::new(sources, now);
             let plugins = self.host.metric_rows(&supervisors, &waiting, now);
             let polls = metrics::Polls {
                 states: self.board.states(),

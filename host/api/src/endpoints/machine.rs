@@ -2,6 +2,7 @@
 //! API is.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -13,6 +14,10 @@ use super::App;
 use crate::extract::NoQuery;
 use crate::overview::Overview;
 use crate::problem::{Problem, ProblemKind};
+
+/// How long metrics wait for the database. What it does not say by then is left
+/// out of them.
+const OVERVIEW_MAX: Duration = Duration::from_secs(2);
 
 /// Whether connections are answered. Says nothing about what is behind.
 #[utoipa::path(
@@ -32,11 +37,12 @@ pub(crate) async fn readiness_fetch(
     State(shared): App,
     _: NoQuery,
 ) -> Result<&'static str, Problem> {
-    shared.store.journal_head(shared.scope()).await?;
-    match shared.control.ready().await {
-        Ok(()) => Ok("ready\n"),
-        Err(reason) => Err(Problem::new(ProblemKind::Unavailable, reason)),
+    // What is known already is said at once: probes do not wait for long.
+    if let Err(reason) = shared.control.ready().await {
+        return Err(Problem::new(ProblemKind::Unavailable, reason));
     }
+    shared.store.journal_head(shared.scope()).await?;
+    Ok("ready\n")
 }
 
 /// Metrics of the whole process: in the text format of OpenMetrics 1.0 to who
@@ -58,13 +64,14 @@ pub(crate) async fn metrics_fetch(
     let mut registry = Registry::default();
     shared.metrics.register(&mut registry);
     // Whoever looks at metrics looks the more when the database does not answer.
-    if let Ok(overview) = Overview::take(&shared).await {
+    let overview = tokio::time::timeout(OVERVIEW_MAX, Overview::take(&shared));
+    let (overview, others) = tokio::join!(overview, shared.control.metrics());
+    if let Ok(Ok(overview)) = overview {
         overview.register(&mut registry);
     }
     let mut text = String::new();
     let failed = |error: std::fmt::Error| Problem::internal(&error);
     encode_registry(&mut text, &registry).map_err(failed)?;
-    let others = shared.control.metrics().await;
     // There is one end, and nothing after it.
     text.push_str(others.trim_end().trim_end_matches("# EOF"));
     if !text.ends_with('\n') {

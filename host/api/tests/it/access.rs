@@ -260,3 +260,27 @@ async fn a_scraper_may_be_let_in_without_a_token() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_scraper_that_is_known_is_let_in_while_the_database_is_away() {
+    let bench = Bench::open().await;
+    let metrics = async |role| bench.get(role, "/metrics").await;
+    for role in [Role::Viewer, Role::Operator] {
+        assert_eq!(metrics(role).await.status, StatusCode::OK);
+    }
+    bench.store.close().await;
+    let known = metrics(Role::Viewer).await;
+    assert_eq!(known.status, StatusCode::OK, "{}", known.text);
+    assert!(known.text.contains("faultline_api_requests_total"));
+    let unseen = metrics(Role::Admin).await;
+    assert!(
+        unseen.problem("unavailable")["detail"]
+            .to_string()
+            .contains("unreachable")
+    );
+    // For nothing else: what it tells is in the database.
+    bench
+        .get(Role::Viewer, "/api/v1/status")
+        .await
+        .problem("unavailable");
+}

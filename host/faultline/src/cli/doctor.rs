@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::Global;
 use super::audit::walk;
-use super::reach::{Need, reach};
+use super::reach::{Need, Reached, reach};
 use crate::client::Client;
 use crate::config::Config;
 use crate::output::{self, short, time, word};
@@ -171,12 +171,7 @@ async fn ask(global: &Global, config: &Config, findings: &mut Findings) {
         );
         ports(config, findings);
     }
-    for done in [
-        status(&reached.client, reached.is_own(), findings).await,
-        plugins(&reached.client, reached.is_own(), findings).await,
-        intake(&reached.client, findings).await,
-        audit(&reached.client, findings).await,
-    ] {
+    for done in questions(&reached, findings).await {
         if let Err(error) = done {
             findings.bad(
                 format!("a question was not answered: {error:#}"),
@@ -185,6 +180,20 @@ async fn ask(global: &Global, config: &Config, findings: &mut Findings) {
         }
     }
     reached.close().await;
+}
+
+/// Asks how it stands with everything. If the first question is not answered,
+/// which takes as long as the database is waited for, no other one would be.
+async fn questions(reached: &Reached, findings: &mut Findings) -> Vec<Result<()>> {
+    let first = status(&reached.client, reached.is_own(), findings).await;
+    if first.is_err() {
+        return vec![first];
+    }
+    vec![
+        plugins(&reached.client, reached.is_own(), findings).await,
+        intake(&reached.client, findings).await,
+        audit(&reached.client, findings).await,
+    ]
 }
 
 /// Whether a server could listen where it is to.
