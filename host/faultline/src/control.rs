@@ -339,7 +339,8 @@ impl Control for NodeControl {
                 (supervisors, head, observe, correlate, sources, waiting)
             };
             let stored = tokio::time::timeout(STORED_MAX, stored).await;
-            let (supervisors, head, observe, correlate, sources, waiting) = stored.unwrap_or_default();
+            let (supervisors, head, observe, correlate, sources, waiting) =
+                stored.unwrap_or_default();
             let stages = StageRows {
                 counters: &self.counters,
                 head,

@@ -7,14 +7,16 @@
 //! same. Alerts are told apart by what they are, so that it is one alert all
 //! the same.
 //!
-//! `FAULTLINE_KILLS` says how often (as often as fits into a minute, if not),
-//! `FAULTLINE_KILL_SEED` repeats the moments of an earlier run.
+//! It is the same over a folder and on PostgreSQL. `FAULTLINE_KILLS` says how
+//! often (as often as fits into a minute, if not), `FAULTLINE_KILL_SEED` repeats
+//! the moments of an earlier run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use faultline_test_databases::Server as Postgresql;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -24,7 +26,7 @@ use crate::support::http::Http;
 use crate::support::random::Random;
 use crate::support::server::{Server, Site};
 use crate::support::telemetry::{gauge, logs, now_micros};
-use crate::support::wait::eventually;
+use crate::support::wait::{StopsAtEnd, eventually};
 
 const SENDERS: usize = 4;
 
@@ -251,13 +253,25 @@ fn check_counters(envelopes: &[Value], sources: &[Value]) {
 }
 
 #[test]
-fn nothing_that_was_acknowledged_is_lost_or_counted_twice() {
+fn nothing_that_was_acknowledged_is_lost_or_counted_twice_over_a_folder() {
+    check(&Site::new());
+}
+
+/// The database outlives the process here, and so do locks and transactions of
+/// a session that nobody has ended.
+#[test]
+fn nothing_that_was_acknowledged_is_lost_or_counted_twice_on_postgresql() {
+    check(&Site::on(&Postgresql::shared().create(), "killed"));
+}
+
+/// Kills the process over a site, compares what came of it with what senders
+/// were told, and with what comes of the same journal in one life.
+fn check(site: &Site) {
     let seed = setting("FAULTLINE_KILL_SEED").unwrap_or_else(now_micros);
     let kills = setting("FAULTLINE_KILLS").unwrap_or(KILLS);
     say(&format!(
         "the moments are those of FAULTLINE_KILL_SEED={seed}"
     ));
-    let site = Site::new();
     let server = site.serve();
     let target = Target {
         intake: RwLock::new(server.intake.clone()),
@@ -270,8 +284,9 @@ fn nothing_that_was_acknowledged_is_lost_or_counted_twice() {
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| scope.spawn(move || send(target, sender)))
             .collect();
-        let server = kill_often(&site, server, target, seed, kills);
-        target.over.store(true, Ordering::Relaxed);
+        let stops = StopsAtEnd(&target.over);
+        let server = kill_often(site, server, target, seed, kills);
+        drop(stops);
         let fates: BTreeMap<String, Fate> = senders
             .into_iter()
             .flat_map(|sender| sender.join().expect("no other answers"))
@@ -287,7 +302,7 @@ fn nothing_that_was_acknowledged_is_lost_or_counted_twice() {
     settle(&server);
     let sources = server.list("/sources");
     assert_eq!(server.get("/audit/verify")["intact"], true);
-    server.stop(&site);
+    server.stop(site);
 
     let recording = site.scratch("journal.jsonl").display().to_string();
     site.commands().text(&["journal", "export", &recording]);
@@ -298,7 +313,9 @@ fn nothing_that_was_acknowledged_is_lost_or_counted_twice() {
     let ids: BTreeSet<String> = History::of(&site.commands()).alert_ids();
     assert!(ids.len() >= 14, "two alerts of each service: {ids:?}");
 
-    let again = site.alike();
+    // In a folder, wherever the original is.
+    let again = Site::new();
+    again.keep_compiled(site);
     again.commands().text(&["journal", "import", &recording]);
     assert_eq!(
         History::of(&again.commands()),

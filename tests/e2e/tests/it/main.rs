@@ -16,6 +16,7 @@ mod malformed;
 mod nodes;
 mod peers;
 mod polling;
+mod postgresql;
 mod replay;
 mod restart;
 mod support;

@@ -13,21 +13,11 @@ use crate::support::alerts::webhook;
 use crate::support::bundles::asking_for_state;
 use crate::support::history::History;
 use crate::support::http::Http;
-use crate::support::server::{CONFIG, Server, Site};
-use crate::support::wait::eventually;
-
-/// How long a lease lasts here.
-const LEASE: &str = "3s";
+use crate::support::server::{Server, Site};
+use crate::support::wait::{StopsAtEnd, eventually};
 
 /// The least that each sender gets rid of before something is done to a node.
 const SENT_MIN: usize = 15;
-
-/// A node's folder and configuration.
-fn node(name: &str, database: &str) -> Site {
-    Site::with_config(&format!(
-        "{CONFIG}\n[data]\ndatabase = \"{database}\"\nnode = \"{name}\"\nlease = \"{LEASE}\"\n"
-    ))
-}
 
 /// Starts a node, and waits until it reads what Alertmanager sends.
 fn serve(site: &Site) -> Server {
@@ -119,9 +109,10 @@ fn reported(server: &Server) -> BTreeMap<String, Value> {
 #[test]
 fn a_node_that_is_killed_is_succeeded_and_nothing_tells() {
     let database = Postgresql::shared().create();
-    let (site_a, site_b) = (node("a", &database), node("b", &database));
+    let (site_a, site_b) = (Site::on(&database, "a"), Site::on(&database, "b"));
     let server_a = serve(&site_a);
     wait_until_all_are_of(&server_a, "a");
+    site_b.keep_compiled(&site_a);
     let mut server_b = serve(&site_b);
     let morning = Morning::new();
     morning.good_hours(&server_a);
@@ -142,6 +133,7 @@ fn a_node_that_is_killed_is_succeeded_and_nothing_tells() {
                 let _ = tell_b.send(("b", count));
             })
         });
+        let stops = StopsAtEnd(&stop);
         morning.outage(&server_b);
         let (mut a, mut b) = (0, 0);
         while a < SENT_MIN || b < SENT_MIN {
@@ -152,7 +144,7 @@ fn a_node_that_is_killed_is_succeeded_and_nothing_tells() {
         }
         server_a.kill();
         wait_until_all_are_of(&server_b, "b");
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         let mut services = sending_a.join().expect("no panic");
         services.extend(sending_b.join().expect("no panic"));
         services
@@ -201,11 +193,13 @@ fn a_node_that_is_killed_is_succeeded_and_nothing_tells() {
     let recording = site_a.scratch("journal.jsonl.zst").display().to_string();
     site_a.commands().text(&["journal", "export", &recording]);
     let alone = Site::new();
+    alone.keep_compiled(&site_a);
     alone.commands().text(&["journal", "import", &recording]);
     assert_eq!(History::of(&alone.commands()), original);
 
     // And so it does in another database.
-    let again = node("c", &Postgresql::shared().create());
+    let again = Site::on(&Postgresql::shared().create(), "c");
+    again.keep_compiled(&site_a);
     again.commands().text(&["journal", "import", &recording]);
     assert_eq!(History::of(&again.commands()), original);
     let refusal = again.commands().refusal(&["journal", "import", &recording]);
@@ -215,7 +209,7 @@ fn a_node_that_is_killed_is_succeeded_and_nothing_tells() {
 #[test]
 fn what_is_changed_through_one_node_counts_on_the_other() {
     let database = Postgresql::shared().create();
-    let (site_a, site_b) = (node("a", &database), node("b", &database));
+    let (site_a, site_b) = (Site::on(&database, "a"), Site::on(&database, "b"));
     // At the same time: only one of them makes the first tokens.
     let (server_a, server_b) = thread::scope(|scope| {
         let a = scope.spawn(|| site_a.serve());
@@ -281,9 +275,10 @@ fn what_is_changed_through_one_node_counts_on_the_other() {
 #[test]
 fn people_see_which_node_does_what() {
     let database = Postgresql::shared().create();
-    let (site_a, site_b) = (node("a", &database), node("b", &database));
+    let (site_a, site_b) = (Site::on(&database, "a"), Site::on(&database, "b"));
     let server_a = site_a.serve();
     wait_until_all_are_of(&server_a, "a");
+    site_b.keep_compiled(&site_a);
     let server_b = site_b.serve();
     let status = server_b.get("/status");
     assert_eq!(status["node"], "b");
@@ -316,7 +311,7 @@ fn people_see_which_node_does_what() {
 
 #[test]
 fn a_database_that_is_not_there_is_named_without_its_password() {
-    let site = node("a", "postgres://faultline:s3cret@127.0.0.1:1/faultline");
+    let site = Site::on("postgres://faultline:s3cret@127.0.0.1:1/faultline", "a");
     for line in [&["serve"][..], &["incident", "list"]] {
         let refusal = site.commands().refusal(line);
         assert!(refusal.contains("127.0.0.1:1/faultline"), "{refusal}");

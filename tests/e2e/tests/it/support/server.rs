@@ -1,6 +1,7 @@
 //! A server over a data folder of its own.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -31,6 +32,9 @@ checkpoint-every = "2s"
 resolve-delay = "1s"
 "#;
 
+/// How long a lease lasts.
+const LEASE: &str = "3s";
+
 /// A data folder and a configuration; a server may run over them or not.
 pub(crate) struct Site {
     folder: TempDir,
@@ -47,6 +51,32 @@ impl Site {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("faultline.toml"), config).expect("a file");
         Self { folder }
+    }
+
+    /// One that is new, of a node on a PostgreSQL database.
+    pub(crate) fn on(database: &str, node: &str) -> Self {
+        Self::with_config(&format!(
+            "{CONFIG}\n[data]\ndatabase = \"{database}\"\nnode = \"{node}\"\nlease = \"{LEASE}\"\n"
+        ))
+    }
+
+    /// Has what another one has compiled. The seal of what is compiled goes by a
+    /// key, which comes along: as if the folder had been copied.
+    pub(crate) fn keep_compiled(&self, other: &Self) {
+        let (from, to) = (other.data(), self.data());
+        let folder = |path: PathBuf| {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(&path).expect("a folder");
+        };
+        folder(to.join("code"));
+        // With the mode that it has: others may not read it.
+        fs::copy(from.join("code.key"), to.join("code.key")).expect("it has a key");
+        let files = fs::read_dir(from.join("code")).expect("it has compiled something");
+        for file in files.map(|file| file.expect("it can be listed").file_name()) {
+            let (from, to) = (from.join("code").join(&file), to.join("code").join(&file));
+            fs::copy(from, to).expect("nobody removes it");
+        }
     }
 
     pub(crate) fn config(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Waiting for something to become so: asked again and again until a deadline,
 //! and never for a fixed time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take. Long, for machines that do much else: it is
@@ -23,5 +24,15 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, Strin
             }
             Err(_) => std::thread::sleep(PAUSE),
         }
+    }
+}
+
+/// Tells others to stop when it is dropped: also when the test fails, whose end
+/// would otherwise wait for them for ever.
+pub(crate) struct StopsAtEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopsAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
