@@ -162,13 +162,20 @@ fn parse_key(text: &str) -> Result<(String, &str), RuleError> {
             let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
             !key.is_empty() && key.bytes().all(good)
         });
-    parsed
-        .map(|(key, after)| (key.to_owned(), after))
-        .ok_or_else(|| {
-            RuleError(format!(
-                "`{text}`: what the configuration decides is written `{{config.key}}`"
-            ))
-        })
+    let (key, after) = parsed.ok_or_else(|| {
+        RuleError(format!(
+            "`{text}`: what the configuration decides is written `{{config.key}}`"
+        ))
+    })?;
+    // Anything else would be a part of the host or of the port that the
+    // configuration holds: `0` after `http://prometheus:80` makes port 800.
+    if !after.is_empty() && !after.starts_with(['/', ':']) {
+        return Err(RuleError(format!(
+            "`{text}`: what the configuration decides ends where the path begins, or the port of \
+             a host: write `/` or `:` after `{{config.{key}}}`"
+        )));
+    }
+    Ok((key.to_owned(), after))
 }
 
 impl fmt::Display for RuleTemplate {

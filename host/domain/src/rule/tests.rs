@@ -271,6 +271,11 @@ fn templates_are_resolved_with_the_configuration() {
         "GET https://a.{config.at}/",
         "GET {config.at}:80/x",
         "GET {config.at}",
+        // Each would be a part of the host or of the port.
+        "GET {config.at}0/**",
+        "GET https://{config.at}0/**",
+        "GET {config.at}.example/**",
+        "GET https://{config.at}.example/**",
         "GTE {config.at}/x",
         "GET https://{config.at}/../x",
     ] {
