@@ -96,7 +96,15 @@ fn read(format: &Format, content_type: &str, body: &[u8]) {
         Ok(decoded) => hold(decoded, limits),
         Err(fault) => assert!(!fault.code.is_empty() && !fault.message.is_empty()),
     }
+    if at_the_door.as_ref().is_err_and(is_of_label_counts) && *format == Format::RemoteWrite {
+        // At the door the labels of a series count as often as it is named.
+        return;
+    }
     assert_eq!(at_the_door, first.map(Checked::from));
+}
+
+fn is_of_label_counts(fault: &Fault) -> bool {
+    fault.code.starts_with("limit.label") && fault.code.ends_with("-per-payload")
 }
 
 fn decode(decoder: &dyn Decoder, envelope: &Envelope) -> Result<Decoded, Fault> {

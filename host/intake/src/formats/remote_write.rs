@@ -241,12 +241,12 @@ impl<'a, 'c> Reader<'a, 'c> {
 
     fn identify(&mut self, series: &'a [u8]) -> Result<Verdict, Refusal> {
         if self.task == Task::Check {
-            let kind = self.read_labels(series)?;
-            self.table.count_labels(self.labels.iter().copied())?;
-            return Ok(match kind {
-                Kind::Plain(_) => Verdict::Known(0),
-                Kind::Bucket => Verdict::LeftOut(Note::Bucket),
-            });
+            let checked = self.check_labels(series);
+            if checked.is_err() {
+                // Of several reasons, the one that decoding meets first.
+                label_bytes(series)?;
+            }
+            return checked;
         }
         let bytes = label_bytes(series)?;
         let unmet = match self.table.find(&bytes) {
@@ -267,6 +267,16 @@ impl<'a, 'c> Reader<'a, 'c> {
             Definition::Series(series) => Ok(self.table.add(unmet, series, &mut self.decoded)?),
             Definition::Bucket => Ok(self.table.leave_out(unmet, Note::Bucket)),
         }
+    }
+
+    /// What decoding would say of the labels.
+    fn check_labels(&mut self, series: &'a [u8]) -> Result<Verdict, Refusal> {
+        let kind = self.read_labels(series)?;
+        self.table.count_labels(self.labels.iter().copied())?;
+        Ok(match kind {
+            Kind::Plain(_) => Verdict::Known(0),
+            Kind::Bucket => Verdict::LeftOut(Note::Bucket),
+        })
     }
 
     /// The series that the labels name.
