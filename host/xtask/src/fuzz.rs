@@ -52,7 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &args.targets
     };
     let tool = install::cargo_tool(TOOL.0, TOOL.1)?;
-    say("fuzz: building all targets with the fuzzer and its checks of memory (some minutes)");
+    say(
+        "fuzz: building all targets with the fuzzer and its checks of memory (a quarter of an hour)",
+    );
     install::run_shown(&mut cargo_fuzz(&tool, "build")).context("the targets do not build")?;
     let mut broken = Vec::new();
     for name in chosen {
