@@ -291,9 +291,14 @@ impl Server {
 
     /// Waits until an instance is in a state, and gives the instance.
     pub(crate) fn wait_for_instance(&self, name: &str, state: &str) -> Value {
-        eventually(&format!("{name} is {state}"), || {
+        self.wait_for_instance_in(name, &[state])
+    }
+
+    /// Waits until an instance is in one of these states, and gives the instance.
+    pub(crate) fn wait_for_instance_in(&self, name: &str, states: &[&str]) -> Value {
+        eventually(&format!("{name} is {}", states.join(" or ")), || {
             let answer = self.ask("GET", &format!("/instances/{name}"), None);
-            if answer.status == 200 && answer.json()["state"] == state {
+            if answer.status == 200 && states.iter().any(|state| answer.json()["state"] == *state) {
                 return Ok(answer.json());
             }
             Err(answer.text())
