@@ -305,7 +305,8 @@ impl Store {
     ) -> Result<Timestamp, StoreError> {
         let row: Option<(i64,)> = sqlx::query_as(
             "select received from transition where scope = $1 and position > $2 \
-             and received < $3 order by position, ordinal limit 1 offset $4",
+             and received < $3 and outcome <> 'resolved-unseen' \
+             order by position, ordinal limit 1 offset $4",
         )
         .bind(scope.as_str())
         .bind(after.as_i64())

@@ -55,7 +55,12 @@ fn report(name: &str, position: u64, firing: bool) -> Report {
 }
 
 pub(crate) fn fire(name: &str, position: u64) -> (Alert, TransitionWrite) {
-    let report = report(name, position, true);
+    first(name, position, true)
+}
+
+/// The first that is heard of an alert, which fires or is over.
+fn first(name: &str, position: u64, firing: bool) -> (Alert, TransitionWrite) {
+    let report = report(name, position, firing);
     let id = fingerprint(&report.origin, &report.said.identity).expect("an identity");
     let (alert, outcome) = Alert::first(id, report);
     let write = transition(&alert, outcome, position);
@@ -236,6 +241,28 @@ async fn the_past_can_be_seen_as_it_was(database: Database) {
         [a.id, b],
         "but not if it ended later than then"
     );
+}
+
+async fn how_much_is_read_at_once_is_counted_in_what_is_read(database: Database) {
+    let fresh = Fresh::open(database).await;
+    let store = &fresh.store;
+    let mut all: Vec<_> = (1..=9)
+        .map(|position| first(&format!("over-{position}"), position, false))
+        .collect();
+    all.push(fire("a", 10));
+    all.push(fire("b", 11));
+    store
+        .observe_commit(&scope(), &commit(0, 11, all))
+        .await
+        .expect("commits");
+    // What was over before anybody heard of it is no news, however much it is:
+    // a reader that counted it would find nothing, and look there for ever.
+    let horizon = store
+        .news_horizon(&scope(), Position::START, at(100), 1)
+        .await;
+    assert_eq!(horizon.expect("reads"), at(11));
+    let news = store.news(&scope(), Position::START, at(11)).await;
+    assert_eq!(news.expect("reads").transitions.len(), 1);
 }
 
 async fn the_next_stage_reads_whole_records_in_order(database: Database) {
@@ -612,6 +639,7 @@ on_each_database!(
     a_stage_that_another_worker_moved_writes_nothing,
     alerts_are_found_by_what_they_are,
     the_past_can_be_seen_as_it_was,
+    how_much_is_read_at_once_is_counted_in_what_is_read,
     the_next_stage_reads_whole_records_in_order,
     telemetry_is_kept_in_chunks,
     incidents_read_back_with_their_events,
