@@ -21,6 +21,9 @@ pub(crate) const CONFIG: &str = "\
 [intake.limits]
 sender-requests-per-second = 1000000
 sender-bytes-per-second = \"1GiB\"
+
+[pipeline]
+alerts-firing-per-source-max = 100000
 ";
 
 /// Added to it for a server without plugins.
