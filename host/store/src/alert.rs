@@ -17,6 +17,16 @@ use crate::rows::{
 };
 use crate::stage::TransitionWrite;
 
+/// Which transitions are news to the correlate stage: all but those of alerts that
+/// were over before anybody heard of them. Whoever reads, counts or waits for news
+/// means the same ones; a macro, as statements are put together by the compiler.
+macro_rules! is_news {
+    () => {
+        "outcome <> 'resolved-unseen'"
+    };
+}
+pub(crate) use is_news;
+
 /// The most alerts that one statement looks up by id.
 const IDS_PER_STATEMENT: usize = 512;
 
@@ -275,10 +285,11 @@ pub(crate) async fn news(
     after: Position,
     before: Timestamp,
 ) -> Result<Vec<TransitionRecord>, StoreError> {
-    let rows: Vec<TransitionRow> = sqlx::query_as(
-        "select * from transition where scope = $1 and position > $2 and received < $3 \
-         and outcome <> 'resolved-unseen' order by position, ordinal",
-    )
+    let rows: Vec<TransitionRow> = sqlx::query_as(concat!(
+        "select * from transition where scope = $1 and position > $2 and received < $3 and ",
+        is_news!(),
+        " order by position, ordinal",
+    ))
     .bind(scope.as_str())
     .bind(after.as_i64())
     .bind(before.as_i64())

@@ -13,7 +13,7 @@ use faultline_domain::time::Timestamp;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::alert::TransitionRecord;
+use crate::alert::{TransitionRecord, is_news};
 use crate::change::ChangeRecord;
 use crate::checkpoint::Checkpoint;
 use crate::commit::CommitPoint;
@@ -303,11 +303,12 @@ impl Store {
         before: Timestamp,
         most: u32,
     ) -> Result<Timestamp, StoreError> {
-        let row: Option<(i64,)> = sqlx::query_as(
+        let row: Option<(i64,)> = sqlx::query_as(concat!(
             "select received from transition where scope = $1 and position > $2 \
-             and received < $3 and outcome <> 'resolved-unseen' \
-             order by position, ordinal limit 1 offset $4",
-        )
+                 and received < $3 and ",
+            is_news!(),
+            " order by position, ordinal limit 1 offset $4",
+        ))
         .bind(scope.as_str())
         .bind(after.as_i64())
         .bind(before.as_i64())

@@ -9,6 +9,7 @@ use faultline_domain::plugin::Kind;
 use faultline_domain::time::Timestamp;
 
 use crate::Store;
+use crate::alert::is_news;
 use crate::error::StoreError;
 use crate::rows::unsigned;
 use crate::stage::StageName;
@@ -107,14 +108,16 @@ impl Store {
         scope: &ScopeName,
         after: Position,
     ) -> Result<Queue, StoreError> {
-        let (count, oldest): (i64, i64) = sqlx::query_as(
+        let (count, oldest): (i64, i64) = sqlx::query_as(concat!(
             "select count(*), coalesce(min(received), 0) from (select received from ( \
-             select received from transition where scope = $1 and position > $2 union all \
+                 select received from transition where scope = $1 and position > $2 and ",
+            is_news!(),
+            " union all \
              select received from change where scope = $1 and position > $2 union all \
              select received from dependency where scope = $1 and position > $2 union all \
              select received from command where scope = $1 and position > $2) record \
              limit $3) waiting",
-        )
+        ))
         .bind(scope.as_str())
         .bind(after.as_i64())
         .bind(i64::from(WAITING_MAX))

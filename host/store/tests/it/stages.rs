@@ -59,7 +59,7 @@ pub(crate) fn fire(name: &str, position: u64) -> (Alert, TransitionWrite) {
 }
 
 /// The first that is heard of an alert, which fires or is over.
-fn first(name: &str, position: u64, firing: bool) -> (Alert, TransitionWrite) {
+pub(crate) fn first(name: &str, position: u64, firing: bool) -> (Alert, TransitionWrite) {
     let report = report(name, position, firing);
     let id = fingerprint(&report.origin, &report.said.identity).expect("an identity");
     let (alert, outcome) = Alert::first(id, report);

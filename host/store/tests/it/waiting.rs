@@ -6,7 +6,7 @@ use faultline_domain::plugin::Kind;
 use faultline_store::{CorrelateCommit, Queue, StagePosition};
 use faultline_test_databases::{Database, on_each_database};
 
-use crate::stages::{commit, fire};
+use crate::stages::{commit, fire, first};
 use crate::{Fresh, at, scope, source};
 
 fn name(text: &str) -> InstanceName {
@@ -60,8 +60,10 @@ async fn what_waits_is_told_apart_by_who_it_is_for(database: Database) {
     assert_eq!(now.of(&name("eye"), Kind::Detector), queue(4, 1));
     assert_eq!(now.of(&name("groups"), Kind::Correlator), nothing);
 
-    // What was observed does not wait, but what came of it does.
-    let observed = commit(0, 3, vec![fire("a", 2), fire("b", 3)]);
+    // What was observed does not wait, but what came of it does; except for what
+    // was over before anybody heard of it, which nobody is shown.
+    let alerts = vec![first("over", 1, false), fire("a", 2), fire("b", 3)];
+    let observed = commit(0, 3, alerts);
     let committed = fresh.store.observe_commit(&scope(), &observed).await;
     committed.expect("commits");
     let now = waiting().await;
