@@ -113,22 +113,13 @@ impl World {
 
     /// Lets an instance be called again, by an act at this time.
     async fn resume(&self, millis: u64, instance: &str) {
-        let instance = InstanceName::new(instance).expect("a name");
-        let act = CommandEnvelope {
-            person: "dana".to_owned(),
-            command: Command::Resume { instance },
-        };
-        let arrival = act.into_arrival(Timestamp::from_millis(millis));
-        self.journal.append(vec![arrival]).await.expect("appends");
+        let at = Timestamp::from_millis(millis);
+        resume(&self.journal, instance, at).await;
     }
 
     /// Where all instances that failed stand.
     async fn standings(&self) -> Vec<(String, &'static str)> {
-        let supervisors = self.store.supervision_list(&scope()).await;
-        let supervisors = supervisors.expect("lists").into_iter();
-        supervisors
-            .map(|(name, it)| (name.to_string(), it.standing().as_str()))
-            .collect()
+        standings(&self.store).await
     }
 
     /// All dead letters: position, reader, kind, code.
@@ -159,6 +150,26 @@ async fn fresh(database: Database) -> Place {
 }
 
 /// The store of a place.
+/// Lets an instance be called again, by an act at this time.
+async fn resume(journal: &Journal, instance: &str, at: Timestamp) {
+    let instance = InstanceName::new(instance).expect("a name");
+    let act = CommandEnvelope {
+        person: "dana".to_owned(),
+        command: Command::Resume { instance },
+    };
+    let arrival = act.into_arrival(at);
+    journal.append(vec![arrival]).await.expect("appends");
+}
+
+/// Where all instances that failed stand.
+async fn standings(store: &Store) -> Vec<(String, &'static str)> {
+    let supervisors = store.supervision_list(&scope()).await;
+    let supervisors = supervisors.expect("lists").into_iter();
+    supervisors
+        .map(|(name, it)| (name.to_string(), it.standing().as_str()))
+        .collect()
+}
+
 async fn store(place: &Place) -> Store {
     let location = match place {
         Place::Folder(folder) => Location::from(folder.path()),

@@ -8,14 +8,12 @@ use std::time::Duration;
 use faultline_domain::envelope::{Format, Position};
 use faultline_domain::fault::{Fault, Retry};
 use faultline_domain::id::{Digest, InstanceName};
-use faultline_domain::incidents::Command;
 use faultline_domain::plugin::{CallError, Failure};
 use faultline_domain::poll::{CURSOR_BYTES_MAX, Fetched, PAGE_ENVELOPES_MAX, Page, Poller};
 use faultline_domain::supervision::{SupervisionPolicy, Supervisor};
 use faultline_domain::time::Timestamp;
 use faultline_pipeline::{
-    CommandEnvelope, PipelineSettings, PollBegin, PollBoard, PollFrom, PollStage, Polled,
-    ScheduledPoller,
+    PipelineSettings, PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller,
 };
 use faultline_store::{Journal, Store};
 use faultline_test_databases::{Database, Place, on_each_database};
@@ -160,13 +158,7 @@ impl World {
 
     /// Somebody lets an instance run again, and the observe stage reads it.
     async fn resume(&self, instance: &str) {
-        let instance = InstanceName::new(instance).expect("a name");
-        let act = CommandEnvelope {
-            person: "dana".to_owned(),
-            command: Command::Resume { instance },
-        };
-        let arrival = act.into_arrival(self.now());
-        self.journal.append(vec![arrival]).await.expect("appends");
+        crate::resume(&self.journal, instance, self.now()).await;
         let (mut observe, _) =
             crate::stages(&self.store, &PipelineSettings::default(), &crate::plugins());
         observe.drain().await.expect("observes");
@@ -174,11 +166,13 @@ impl World {
 
     /// Where pollers that failed stand, as everybody is told.
     async fn standings(&self) -> Vec<(String, &'static str)> {
-        let supervisors = self.store.supervision_list(&scope()).await;
-        let supervisors = supervisors.expect("lists").into_iter();
-        supervisors
-            .map(|(name, it)| (name.to_string(), it.standing().as_str()))
-            .collect()
+        crate::standings(&self.store).await
+    }
+
+    /// Its journal, as it is in front of this crash.
+    async fn watched(&self, crash: &Arc<Crash>) -> Journal {
+        let store = self.store.clone().watched(crash.watch());
+        Journal::open(store, scope()).await.expect("a journal")
     }
 
     fn now(&self) -> Timestamp {
@@ -429,9 +423,7 @@ async fn a_crash_at_a_commit_counts_a_failure_once_or_not_at_all(database: Datab
         let numbers = Numbers::answering(&vec![Answer::Trap; 4]);
         let whole = world.journal.clone();
         let crash = Crash::after(side);
-        let watched = world.store.clone().watched(crash.watch());
-        let watched = Journal::open(watched, scope()).await;
-        world.journal = watched.expect("a journal");
+        world.journal = world.watched(&crash).await;
         let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
         assert!(
             crash.cut(poll(&mut stage)).await.is_none(),
@@ -453,9 +445,7 @@ async fn a_crash_at_a_commit_counts_a_failure_once_or_not_at_all(database: Datab
         world.resume("numbers").await;
         let whole = world.journal.clone();
         let crash = Crash::after(side);
-        let watched = world.store.clone().watched(crash.watch());
-        let watched = Journal::open(watched, scope()).await;
-        world.journal = watched.expect("a journal");
+        world.journal = world.watched(&crash).await;
         let mut stage = world.stage(&numbers, PollBegin::Resumed).await;
         assert!(crash.cut(stage.look_for_release()).await.is_none());
         world.journal = whole;
