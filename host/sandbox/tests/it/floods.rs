@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 use faultline_domain::decode::Decoder as _;
-use faultline_domain::grant::{Effective, Grant, Use};
+use faultline_domain::grant::Use;
 use faultline_domain::plugin::CallError;
 use faultline_domain::poll::Poller as _;
-use faultline_domain::time::Timestamp;
 use faultline_sandbox::{InstanceSpec, Item, Loaded, Role};
 
 use crate::made::component;
-use crate::{Bench, bundle, envelope, spec};
+use crate::{Bench, bundle, envelope, grants, spec};
 
 const WORLD: &str = "
     package tests:floods;
@@ -38,17 +37,8 @@ fn load(bench: &Bench, imports: &str, does: &str, granted: bool) -> Loaded {
     // What the keeper asks for: `kv`.
     let keeper = bundle("keeper");
     let requested = &keeper.manifest().components[0].capabilities;
-    let grants: Vec<Grant> = requested
-        .iter()
-        .filter(|_| granted)
-        .map(|request| {
-            let asked = request.asked(&|_| None).expect("needs no setting");
-            Grant::whole(&request.id, asked, "a test", Timestamp::ZERO, "")
-        })
-        .collect();
-    let grants = Effective::resolve(requested, &grants, &|_| None, Timestamp::ZERO);
     let spec = InstanceSpec {
-        grants: grants.expect("granted"),
+        grants: grants(requested, granted),
         ..spec(&wasm)
     };
     let role = Role::Connector {

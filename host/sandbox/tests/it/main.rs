@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use faultline_bundle::Bundle;
 use faultline_domain::audit::Entry;
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
-use faultline_domain::grant::{Effective, Grant, Use};
+use faultline_domain::grant::{Effective, Grant, Request, Use};
 use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits, Reuse};
 use faultline_domain::secret::{Secret, SecretRef};
@@ -204,20 +204,9 @@ impl Bench {
         let component = &bundle.manifest().components[index];
         let schema = bundle.config_schema(component).expect("a schema");
         let wasm = bundle.wasm(component).expect("a component");
-        let grants: Vec<Grant> = component
-            .capabilities
-            .iter()
-            .filter(|_| granted)
-            .map(|request| {
-                let asked = request.asked(&|_| None).expect("needs no setting");
-                Grant::whole(&request.id, asked, "a test", Timestamp::ZERO, "")
-            })
-            .collect();
-        let requested = &component.capabilities;
-        let effective = Effective::resolve(requested, &grants, &|_| None, Timestamp::ZERO);
         let mut spec = InstanceSpec {
             config: schema.resolve(config).expect("a configuration").to_string(),
-            grants: effective.expect("granted"),
+            grants: grants(&component.capabilities, granted),
             limits,
             reuse: component.reuse,
             wasi: component.wasi,
@@ -237,6 +226,20 @@ impl Bench {
         let declared: Vec<Use> = component.capabilities.iter().map(|r| r.using).collect();
         self.sandbox.load(spec, role, wasm, &declared)
     }
+}
+
+/// All that was asked for, granted whole; or nothing of it.
+fn grants(requested: &[Request], granted: bool) -> Effective {
+    let grants: Vec<Grant> = requested
+        .iter()
+        .filter(|_| granted)
+        .map(|request| {
+            let asked = request.asked(&|_| None).expect("needs no setting");
+            Grant::whole(&request.id, asked, "a test", Timestamp::ZERO, "")
+        })
+        .collect();
+    let grants = Effective::resolve(requested, &grants, &|_| None, Timestamp::ZERO);
+    grants.expect("granted")
 }
 
 fn spec(wasm: &[u8]) -> InstanceSpec {
