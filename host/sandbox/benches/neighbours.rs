@@ -5,6 +5,8 @@
 //! Both take turns in one run, in rounds of a third of a second. The guests are
 //! those of `cargo xtask plugins`.
 
+#[path = "boundary/event.rs"]
+mod event;
 #[path = "boundary/figures.rs"]
 #[expect(
     dead_code,
@@ -28,6 +30,7 @@ use faultline_domain::time::Timestamp;
 use faultline_sandbox::{Loaded, WasmConnector};
 use serde_json::json;
 
+use event::EVENT;
 use figures::{Goal, report, rounds};
 use surroundings::Surroundings;
 
@@ -40,15 +43,6 @@ const GOAL_MAX: f64 = 2.0;
 
 /// What the hostile connector can do.
 const BEHAVIOURS: [&str; 7] = ["loop", "grow", "trap", "recurse", "huge", "many", "chatter"];
-
-/// A deployment, as CI systems report it.
-const EVENT: &str = r#"{"specversion":"1.0","id":"e-1","source":"https://ci.example/shop",
-"type":"dev.cdevents.service.deployed.0.2.0","subject":"orders",
-"time":"2026-03-01T12:00:00Z","datacontenttype":"application/json","data":{
-"context":{"version":"0.4.1","id":"e-1","source":"https://ci.example/shop",
-"type":"dev.cdevents.service.deployed.0.2.0","timestamp":"2026-03-01T12:00:00Z"},
-"subject":{"id":"orders","source":"https://ci.example/shop","type":"service","content":{
-"environment":{"id":"production"},"artifactId":"pkg:generic/shop/orders@1.5.0"}}}}"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let surroundings = Surroundings::new()?;

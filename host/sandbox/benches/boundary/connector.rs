@@ -9,6 +9,7 @@ use faultline_domain::id::{InstanceName, SourceName};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::Loaded;
 
+use crate::event::EVENT;
 use crate::surroundings::Surroundings;
 use crate::{Goal, Stopwatch, report, rounds};
 
@@ -20,15 +21,6 @@ const ROUND_CALLS: u32 = 100;
 const WARM_UP_CALLS: u32 = 500;
 /// What the stages give a connector at once when there is much to do.
 const MANY: usize = 64;
-
-/// A small event, in the vocabulary of `CDEvents`.
-const EVENT: &str = r#"{"specversion":"1.0","id":"e-1","source":"https://ci.example/shop",
-"type":"dev.cdevents.service.deployed.0.2.0","subject":"orders",
-"time":"2026-03-01T12:00:00Z","datacontenttype":"application/json","data":{
-"context":{"version":"0.4.1","id":"e-1","source":"https://ci.example/shop",
-"type":"dev.cdevents.service.deployed.0.2.0","timestamp":"2026-03-01T12:00:00Z"},
-"subject":{"id":"orders","source":"https://ci.example/shop","type":"service","content":{
-"environment":{"id":"production"},"artifactId":"pkg:generic/shop/orders@1.5.0"}}}}"#;
 
 /// A group of one alert.
 const GROUP: &str = r#"{"version":"4","groupKey":"{}:{alertname=\"HighLatency\"}","status":"firing",

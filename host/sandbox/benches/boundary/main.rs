@@ -8,6 +8,7 @@
 mod cached;
 mod connector;
 mod detector;
+mod event;
 mod figures;
 mod idle;
 mod lines;
