@@ -46,10 +46,7 @@ fn make(server: &Server, name: &str) {
 
 /// Counts of the components' metrics: compiled, hits and refusals of the cache.
 fn counts(server: &Server) -> [u64; 3] {
-    let bearer = format!("Bearer {}", server.admin_token);
-    let headers = [("authorization", bearer.as_str())];
-    let answer = server.api.send("GET", "/metrics", &headers, None);
-    let text = answer.expect_success().text();
+    let text = server.metrics();
     [
         "faultline_component_compiled_total",
         "faultline_component_cache_total{result=\"hit\"}",

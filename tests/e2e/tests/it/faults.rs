@@ -43,9 +43,7 @@ fn assert_told(site: &Site, server: &Server, part: &str, condition: &str) {
     assert_eq!(status["ready"], false, "{status}");
     let ready = server.api.send("GET", "/readyz", &[], None);
     assert_eq!(ready.status, 503, "{}", ready.text());
-    let bearer = format!("Bearer {}", server.admin_token);
-    let headers = [("authorization", bearer.as_str())];
-    let metrics = server.api.send("GET", "/metrics", &headers, None).text();
+    let metrics = server.metrics();
     let line = format!("faultline_condition{{part=\"{part}\",condition=\"{condition}\"}} 1");
     assert!(metrics.contains(&line), "{line} in {metrics}");
     let doctor = site.commands().run(&["doctor"]);

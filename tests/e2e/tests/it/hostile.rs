@@ -114,12 +114,7 @@ fn a_connector_is_stopped_at_its_limit_while_its_neighbour_is_served() {
     let neighbour = server.get("/instances/alertmanager");
     assert_eq!(neighbour["state"], "running");
     assert_eq!(neighbour["usage"]["failures"], json!({}));
-    let bearer = format!("Bearer {}", server.admin_token);
-    let metrics = server
-        .api
-        .send("GET", "/metrics", &[("authorization", &bearer)], None)
-        .expect_success()
-        .text();
+    let metrics = server.metrics();
     for (instance, kind) in [
         ("loop", "connector"),
         ("alertmanager", "connector"),

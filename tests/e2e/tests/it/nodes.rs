@@ -284,15 +284,9 @@ fn people_see_which_node_does_what() {
     assert_eq!(status["node"], "b");
     assert_eq!(status["database"], "postgresql");
     assert_eq!(status["ready"], true);
-    let metrics = |server: &Server| {
-        let bearer = format!("Bearer {}", server.admin_token);
-        let headers = [("authorization", bearer.as_str())];
-        let answer = server.api.send("GET", "/metrics", &headers, None);
-        answer.expect_success().text()
-    };
     let held = |node: &str| format!("faultline_lease_held{{lease=\"observe\"}} {node}");
-    assert!(metrics(&server_a).contains(&held("1")));
-    assert!(metrics(&server_b).contains(&held("0")));
+    assert!(server_a.metrics().contains(&held("1")));
+    assert!(server_b.metrics().contains(&held("0")));
 
     let commands = site_b.commands();
     let looked = commands.text(&["doctor"]);

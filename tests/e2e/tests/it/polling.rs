@@ -76,12 +76,7 @@ fn what_is_polled_stands_in_the_journal_once_over_a_crash() {
     assert!(text.contains("keeper fetched "), "{text}");
     let text = site.commands().text(&["plugin", "inspect", KEEPER]);
     assert!(text.contains("every 1 s"), "{text}");
-    let bearer = format!("Bearer {}", server.admin_token);
-    let metrics = server
-        .api
-        .send("GET", "/metrics", &[("authorization", &bearer)], None)
-        .expect_success()
-        .text();
+    let metrics = server.metrics();
     let pages = "faultline_poll_pages_total{instance=\"keeper\"}";
     assert!(metrics.contains(pages), "{metrics}");
 

@@ -107,17 +107,10 @@ fn wait_until_above(count: &AtomicU64, least: u64, what: &str) {
     });
 }
 
-fn metrics(server: &Server) -> String {
-    let bearer = format!("Bearer {}", server.admin_token);
-    let headers = [("authorization", bearer.as_str())];
-    let answer = server.api.send("GET", "/metrics", &headers, None);
-    answer.expect_success().text()
-}
-
 /// Waits until the metrics have all of these lines.
 fn wait_until_measured(server: &Server, lines: &[&str]) {
     eventually("the metrics tell it", || {
-        let metrics = metrics(server);
+        let metrics = server.metrics();
         let missing = lines.iter().find(|line| !metrics.contains(*line));
         missing.map_or(Ok(()), |line| Err(format!("{line} in {metrics}")))
     });
@@ -244,7 +237,7 @@ fn a_database_that_goes_away_and_comes_back_changes_nothing() {
     server.wait_until_worked();
     assert_nothing_lost(&server, &acknowledged);
     wait_until_measured(&server, &["faultline_lease_lost_total{lease=\"observe\"} "]);
-    let lost = metrics(&server);
+    let lost = server.metrics();
     assert!(
         !lost.contains("faultline_lease_lost_total{lease=\"observe\"} 0"),
         "it was lost: {lost}"

@@ -54,10 +54,7 @@ fn one<'a>(spans: &'a [Span], name: &str, key: &str, value: &str) -> &'a Span {
 
 /// A number of the page of metrics.
 fn metric(server: &Server, row: &str) -> u64 {
-    let bearer = format!("Bearer {}", server.admin_token);
-    let headers = [("authorization", bearer.as_str())];
-    let page = server.api.send("GET", "/metrics", &headers, None);
-    let page = page.expect_success().text();
+    let page = server.metrics();
     let found = page.lines().find_map(|line| line.strip_prefix(row));
     found.map_or(0, |value| value.trim().parse().expect("a number"))
 }

@@ -239,6 +239,15 @@ impl Server {
         self.ask("GET", path, None).expect_success().json()
     }
 
+    /// The page of metrics.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        let bearer = format!("Bearer {}", self.admin_token);
+        let headers = [("authorization", bearer.as_str())];
+        let answer = self.api.send("GET", "/metrics", &headers, None);
+        answer.expect_success().text()
+    }
+
     /// All items of a listing.
     #[track_caller]
     pub(crate) fn list(&self, path: &str) -> Vec<Value> {
