@@ -115,7 +115,7 @@ impl CorrelateStage {
             return Ok(Progress::Idle);
         }
         let began = Instant::now();
-        let (news, until) = self.read(correlation.reached.position, over).await?;
+        let (news, until) = self.read(&correlation, over).await?;
         let round = round_of(&news);
         let dealing = self.deal_with(correlation, (news, until), began, &round);
         let Some(correlation) = round.around(dealing).await? else {
@@ -161,13 +161,15 @@ impl CorrelateStage {
         Ok(Some(correlation))
     }
 
-    /// Whole rounds after a position, about as much as is dealt with at once,
-    /// and the time up to which that is all.
+    /// Whole rounds after those that are dealt with, about as much as is dealt with
+    /// at once, and the time up to which that is all: later than before, whatever
+    /// the store says there is.
     async fn read(
         &self,
-        after: Position,
+        correlation: &Correlation,
         over: Timestamp,
     ) -> Result<(News, Timestamp), StoreError> {
+        let after = correlation.reached.position;
         let (store, scope, round) = (&self.store, &self.scope, self.settings.round);
         let most = self.settings.batch_records_max;
         let horizon = store.news_horizon(scope, after, over, most).await?;
@@ -177,7 +179,7 @@ impl CorrelateStage {
             return Ok((news, until));
         }
         // One round has more records than that: it is dealt with as a whole.
-        let until = until.plus(round);
+        let until = until.max(correlation.clock).plus(round);
         Ok((store.news(scope, after, until).await?, until))
     }
 

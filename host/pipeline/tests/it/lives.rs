@@ -4,12 +4,12 @@ use faultline_domain::incident::Phase;
 use faultline_domain::incidents::Command;
 use faultline_domain::proposal::Cause;
 use faultline_domain::time::Timestamp;
-use faultline_pipeline::CommandEnvelope;
+use faultline_pipeline::{CommandEnvelope, PipelineSettings};
 use faultline_store::{AlertFilter, LetterFilter};
 use faultline_test_databases::{Database, on_each_database};
 use serde_json::{Value, json};
 
-use crate::{World, scope};
+use crate::{World, plugins, scope};
 
 fn alert(name: &str, entity: &str, started: u64, ended: Option<u64>) -> Value {
     let alert = json!({
@@ -207,7 +207,31 @@ async fn payloads_that_nobody_reads_are_kept(database: Database) {
     assert!(letter.message.contains("enable its connector"));
 }
 
+/// More than are read at once of what nobody is shown lies before what is news.
+async fn what_was_over_before_it_was_heard_of_holds_nothing_up(database: Database) {
+    let mut settings = PipelineSettings::default();
+    settings.correlate.batch_records_max = 4;
+    let mut world = World::with(database, settings, plugins()).await;
+    for second in 0..6 {
+        let over = |number: u64| {
+            let entity = format!("service/past-{second}-{number}");
+            alert("down", &entity, 80, Some(85))
+        };
+        let payloads: Vec<Value> = (0..3).map(over).collect();
+        world.send(100_000 + 1_000 * second, &payloads).await;
+    }
+    world
+        .send(106_000, &[alert("down", "service/cart", 90, None)])
+        .await;
+    world.wait_until(107_000).await;
+    world.work().await;
+    let incidents = world.incidents().await;
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].title, "service/cart: down");
+}
+
 on_each_database!(
+    what_was_over_before_it_was_heard_of_holds_nothing_up,
     an_alert_becomes_an_incident_and_both_resolve,
     an_end_far_ahead_does_not_move_the_time,
     what_arrives_together_is_shown_together,
