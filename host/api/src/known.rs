@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_domain::alert::Alert;
 use faultline_domain::id::{AlertId, ChangeId, ScopeName};
-use faultline_domain::incident::{Happening, Incident, IncidentEvent};
+use faultline_domain::incident::{Happening, IncidentEvent};
+use faultline_domain::incident_summary::IncidentSummary;
 use faultline_domain::proposal::{Because, Cause, Reference};
 use faultline_store::{ChangeRecord, SeriesRecord, Store, StoreError};
 
@@ -49,9 +50,9 @@ impl Wanted {
     }
 
     /// What a listing shows of an incident.
-    pub(crate) fn summary(&mut self, incident: &Incident) {
-        if let Some(first) = incident.hypotheses.first() {
-            self.cause(&first.cause);
+    pub(crate) fn summary(&mut self, incident: &IncidentSummary) {
+        if let Some((cause, _)) = &incident.suspect {
+            self.cause(cause);
         }
     }
 

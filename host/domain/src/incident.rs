@@ -434,14 +434,14 @@ impl Incident {
 
     /// What its members concern, none twice, in order.
     pub fn entities(&self) -> Vec<Entity> {
-        let mut entities: Vec<Entity> = self
+        let mut entities: Vec<&Entity> = self
             .members
             .values()
-            .flat_map(|member| member.facts.entities.iter().cloned())
+            .flat_map(|member| &member.facts.entities)
             .collect();
         entities.sort_unstable();
         entities.dedup();
-        entities
+        entities.into_iter().cloned().collect()
     }
 
     /// As correlators see it.

@@ -6,6 +6,7 @@
 //! somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -179,11 +180,13 @@ pub struct Moment {
 pub struct Incidents {
     scope: ScopeName,
     policy: IncidentPolicy,
-    by_id: BTreeMap<IncidentId, Incident>,
+    /// Shared with whoever writes them down: one has up to a thousand members, and
+    /// most of them stay as they are.
+    by_id: BTreeMap<IncidentId, Arc<Incident>>,
     /// The one incident that each alert is a member of.
     membership: BTreeMap<AlertId, IncidentId>,
     /// Closed or merged since [`Incidents::take_finished`] was last called.
-    finished: Vec<Incident>,
+    finished: Vec<Arc<Incident>>,
 }
 
 impl Incidents {
@@ -196,7 +199,7 @@ impl Incidents {
         let by_id: BTreeMap<_, _> = open
             .into_iter()
             .filter(|incident| !incident.phase.is_final())
-            .map(|incident| (incident.id, incident))
+            .map(|incident| (incident.id, Arc::new(incident)))
             .collect();
         let membership = by_id
             .values()
@@ -213,17 +216,17 @@ impl Incidents {
 
     /// Those that were closed or merged since this was last called, as they
     /// ended.
-    pub fn take_finished(&mut self) -> Vec<Incident> {
+    pub fn take_finished(&mut self) -> Vec<Arc<Incident>> {
         std::mem::take(&mut self.finished)
     }
 
     /// Those that are not closed, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Incident> {
-        self.by_id.values()
+        self.by_id.values().map(|incident| &**incident)
     }
 
     /// One that is not closed.
-    pub fn get(&self, id: IncidentId) -> Option<&Incident> {
+    pub fn get(&self, id: IncidentId) -> Option<&Arc<Incident>> {
         self.by_id.get(&id)
     }
 
@@ -429,7 +432,7 @@ impl Incidents {
             let mut members = incident.members.values();
             members.all(|member| member.facts.source.as_ref() == Some(source))
         };
-        if self.by_id.values().filter(is_its_own).count() < most {
+        if self.iter().filter(is_its_own).count() < most {
             return Ok(());
         }
         Err(limit("incidents-open-per-source", most))
@@ -729,7 +732,7 @@ impl Incidents {
         }
         match self.by_id.remove(&id) {
             Some(mut incident) => {
-                incident.apply(event);
+                Arc::make_mut(&mut incident).apply(event);
                 if incident.phase.is_final() {
                     self.finished.push(incident);
                 } else {
@@ -738,7 +741,7 @@ impl Incidents {
             }
             None => {
                 if let Some(incident) = Incident::open(event) {
-                    self.by_id.insert(id, incident);
+                    self.by_id.insert(id, Arc::new(incident));
                 }
             }
         }

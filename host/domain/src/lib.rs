@@ -9,7 +9,7 @@
 //! In reading order: what comes in ([`envelope`], [`arrival_clock`], [`poll`],
 //! [`decode`], [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
 //! what it adds up to ([`situation`], [`proposal`], [`incident`],
-//! [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
+//! [`incident_summary`], [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
 //! [`access`], [`audit`], [`lease`]).
 //!
 //! Types that are part of a stored event derive `serde`: their serialised form
@@ -29,6 +29,7 @@ pub mod finding;
 pub mod grant;
 pub mod id;
 pub mod incident;
+pub mod incident_summary;
 pub mod incidents;
 pub mod labels;
 pub mod lease;

@@ -1,6 +1,7 @@
 //! Situations: all that a correlator may know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +84,8 @@ pub struct IncidentView {
     pub entities: Vec<Entity>,
 }
 
-/// The news, and what lies around it.
+/// The news, and what lies around it. What was shown before is shared, not copied:
+/// there are thousands of alerts, and ten situations a second.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Situation {
     /// The event time that the host has reached.
@@ -91,9 +93,9 @@ pub struct Situation {
     /// Alerts that changed since the last call.
     pub news: Vec<AlertId>,
     /// The news, and what fires or was recently resolved.
-    pub alerts: Vec<AlertView>,
+    pub alerts: Vec<Arc<AlertView>>,
     /// What is not closed.
-    pub incidents: Vec<IncidentView>,
+    pub incidents: Vec<Arc<IncidentView>>,
     /// The topology around these alerts.
     pub dependencies: Vec<Dependency>,
     /// Recent changes, newest first.
@@ -103,16 +105,16 @@ pub struct Situation {
 /// What a situation contains, for looking up what proposals refer to.
 #[derive(Debug)]
 pub struct Contents<'a> {
-    alerts: BTreeMap<AlertId, &'a AlertView>,
-    changes: BTreeMap<ChangeId, &'a Change>,
-    entities: BTreeSet<&'a Entity>,
-    edges: BTreeSet<(&'a Entity, &'a Entity)>,
+    alerts: HashMap<AlertId, &'a AlertView>,
+    changes: HashMap<ChangeId, &'a Change>,
+    entities: HashSet<&'a Entity>,
+    edges: HashSet<(&'a Entity, &'a Entity)>,
 }
 
 impl Situation {
     /// Indexes the situation.
     pub fn contents(&self) -> Contents<'_> {
-        let mut entities: BTreeSet<&Entity> = BTreeSet::new();
+        let mut entities: HashSet<&Entity> = HashSet::new();
         entities.extend(self.alerts.iter().flat_map(|alert| &alert.entities));
         entities.extend(
             self.incidents
@@ -120,13 +122,17 @@ impl Situation {
                 .flat_map(|incident| &incident.entities),
         );
         entities.extend(self.changes.iter().flat_map(|change| &change.entities));
-        let mut edges = BTreeSet::new();
+        let mut edges = HashSet::new();
         for edge in &self.dependencies {
             entities.extend([&edge.dependent, &edge.provider]);
             edges.insert((&edge.dependent, &edge.provider));
         }
         Contents {
-            alerts: self.alerts.iter().map(|alert| (alert.id, alert)).collect(),
+            alerts: self
+                .alerts
+                .iter()
+                .map(|alert| (alert.id, &**alert))
+                .collect(),
             changes: self
                 .changes
                 .iter()

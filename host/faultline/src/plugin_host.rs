@@ -219,11 +219,13 @@ impl PluginHost {
         let _turn = self.reloading.lock().await;
         // Before what it counts: what changes in between is read again.
         let read = self.store.edition_fetch().await?.plugins;
-        let mut wanted = Vec::new();
-        for record in self.store.instance_list().await? {
-            let grants = self.store.grant_list(&record.name).await?;
-            wanted.push(MadeOf { record, grants });
-        }
+        let records = self.store.instance_list().await?;
+        let mut grants = self.store.grant_list_all().await?;
+        let wanted = records.into_iter().map(|record| {
+            let grants = grants.remove(&record.name).unwrap_or_default();
+            (record.name.clone(), MadeOf { record, grants })
+        });
+        let wanted = wanted.collect();
         // What must not run any more goes at once. What is only to run otherwise
         // runs on until that is loaded: what comes in meanwhile is read, and not
         // turned away.
@@ -313,10 +315,10 @@ impl PluginHost {
     /// Stops what is not wanted any more, and what may less than before. Gives
     /// what has yet to be loaded; from now on nothing else that is being loaded
     /// comes to run.
-    fn turn_to(&self, wanted: Vec<MadeOf>) -> Vec<MadeOf> {
+    fn turn_to(&self, wanted: BTreeMap<InstanceName, MadeOf>) -> Vec<MadeOf> {
         let mut slots = self.slots();
         slots.retain(|name, slot| {
-            let later = wanted.iter().find(|later| later.record.name == *name);
+            let later = wanted.get(name);
             if let Ok(running) = &slot.outcome
                 && !later.is_some_and(|later| slot.made_of.may_run_until(later))
             {
@@ -328,10 +330,9 @@ impl PluginHost {
             later.is_some()
         });
         let mut to_load = Vec::new();
-        for made_of in wanted {
-            match slots.get_mut(&made_of.record.name) {
+        for (name, made_of) in wanted {
+            match slots.get_mut(&name) {
                 None => {
-                    let name = made_of.record.name.clone();
                     slots.insert(name, Slot::new(made_of.clone()));
                 }
                 Some(slot) if *slot.loading.as_ref().unwrap_or(&slot.made_of) == made_of => {

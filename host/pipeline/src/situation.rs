@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use faultline_domain::id::{AlertId, ChangeId};
+use faultline_domain::id::{AlertId, ChangeId, IncidentId};
 use faultline_domain::incident::Incident;
 use faultline_domain::incidents::Incidents;
 use faultline_domain::labels::Labels;
@@ -26,7 +27,7 @@ const LABELS_BYTES_SHOWN_MAX: usize = 8 << 10;
 /// Alerts, changes and topology as the stage has read them.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    alerts: BTreeMap<AlertId, Known<AlertView>>,
+    alerts: BTreeMap<AlertId, Known<Arc<AlertView>>>,
     /// All of them, the one that changed last first: a situation shows the first
     /// of thousands, in each round.
     latest: BTreeSet<(Reverse<Timestamp>, AlertId)>,
@@ -34,6 +35,8 @@ pub(crate) struct World {
     resolved: BTreeSet<(Timestamp, AlertId)>,
     changes: BTreeMap<ChangeId, Known<Change>>,
     pub(crate) topology: Topology,
+    /// Those incidents that were shown last, as they were shown.
+    views: BTreeMap<IncidentId, Arc<IncidentView>>,
 }
 
 #[derive(Debug)]
@@ -44,9 +47,10 @@ struct Known<T> {
 
 impl World {
     /// An alert went through a transition.
-    pub(crate) fn alert(&mut self, record: TransitionRecord) {
+    pub(crate) fn alert(&mut self, mut record: TransitionRecord) {
+        lighten(&mut record.view.labels);
         let known = Known {
-            what: record.view,
+            what: Arc::new(record.view),
             received: record.received,
         };
         let id = known.what.id;
@@ -66,7 +70,8 @@ impl World {
     }
 
     /// A change was reported.
-    pub(crate) fn change(&mut self, record: ChangeRecord) {
+    pub(crate) fn change(&mut self, mut record: ChangeRecord) {
+        lighten(&mut record.change.attributes);
         let known = Known {
             what: record.change,
             received: record.received,
@@ -95,7 +100,7 @@ impl World {
 
     /// What correlators are shown of it.
     pub(crate) fn situation(
-        &self,
+        &mut self,
         news: &BTreeSet<AlertId>,
         incidents: &Incidents,
         now: Timestamp,
@@ -114,24 +119,17 @@ impl World {
         Situation {
             now,
             news: news.iter().copied().collect(),
-            changes: changes
-                .into_iter()
-                .cloned()
-                .map(|mut change| {
-                    lighten(&mut change.attributes);
-                    change
-                })
-                .collect(),
-            incidents: shown_incidents(incidents, settings.incidents_max),
+            changes: changes.into_iter().cloned().collect(),
+            incidents: self.shown_incidents(incidents, settings.incidents_max),
             dependencies,
             alerts,
         }
     }
 
     /// The news, then the others, the latest first.
-    fn shown_alerts(&self, news: &BTreeSet<AlertId>, most: usize) -> Vec<AlertView> {
+    fn shown_alerts(&self, news: &BTreeSet<AlertId>, most: usize) -> Vec<Arc<AlertView>> {
         let view = |id: &AlertId| self.alerts.get(id).map(|known| &known.what);
-        let mut shown: Vec<&AlertView> = news.iter().filter_map(view).collect();
+        let mut shown: Vec<&Arc<AlertView>> = news.iter().filter_map(view).collect();
         shown.sort_by_key(|view| (Reverse(view.at), view.id));
         let others = self.latest.iter().map(|(_, id)| id);
         let others = others.filter(|id| !news.contains(id)).filter_map(view);
@@ -140,11 +138,24 @@ impl World {
             .chain(others)
             .take(most)
             .cloned()
-            .map(|mut view| {
-                lighten(&mut view.labels);
-                view
-            })
             .collect()
+    }
+
+    /// Those that something last happened to, latest first.
+    fn shown_incidents(&mut self, incidents: &Incidents, most: usize) -> Vec<Arc<IncidentView>> {
+        let mut shown: Vec<&Incident> = incidents.iter().collect();
+        shown.sort_by_key(|incident| (Reverse(incident.last), incident.id));
+        shown.truncate(most);
+        let mut before = std::mem::take(&mut self.views);
+        let shown = shown.into_iter().map(|incident| {
+            // One is what its events say, and the version counts them.
+            let same = before.remove(&incident.id);
+            let same = same.filter(|view| view.version == incident.version);
+            let view = same.unwrap_or_else(|| Arc::new(incident.view()));
+            self.views.insert(incident.id, Arc::clone(&view));
+            view
+        });
+        shown.collect()
     }
 }
 
@@ -163,14 +174,6 @@ fn lighten(labels: &mut Labels) {
         }
     }
     *labels = light;
-}
-
-/// Those that something last happened to, latest first.
-fn shown_incidents(incidents: &Incidents, most: usize) -> Vec<IncidentView> {
-    let mut shown: Vec<&Incident> = incidents.iter().collect();
-    shown.sort_by_key(|incident| (Reverse(incident.last), incident.id));
-    shown.truncate(most);
-    shown.into_iter().map(Incident::view).collect()
 }
 
 #[cfg(test)]
@@ -220,7 +223,7 @@ mod tests {
         let shown = |world: &World, most| -> Vec<String> {
             let news = BTreeSet::from([record(1, 0, true).view.id]);
             let shown = world.shown_alerts(&news, most);
-            shown.into_iter().map(|view| view.title).collect()
+            shown.iter().map(|view| view.title.clone()).collect()
         };
         assert_eq!(shown(&world, 9), ["1", "4", "2", "3"]);
         assert_eq!(shown(&world, 2), ["1", "4"]);

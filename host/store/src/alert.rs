@@ -1,5 +1,7 @@
 //! Alerts as they stand, and the history of their transitions.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use faultline_domain::alert::{Alert, Outcome, State};
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
@@ -77,14 +79,10 @@ impl Store {
     ) -> Result<Vec<Alert>, StoreError> {
         let mut alerts = Vec::with_capacity(ids.len());
         for ids in ids.chunks(IDS_PER_STATEMENT) {
-            // Lists of a few lengths only, filled up with nothing, so that few
-            // statements are prepared and kept.
-            let length = ids.len().next_power_of_two();
-            let list = parameter_list(2, length);
+            let (list, padded) = id_list(2, ids);
             let sql = format!("select body from alert where scope = $1 and id in ({list})");
             let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
-            let padding = std::iter::repeat_n(String::new(), length - ids.len());
-            for id in ids.iter().map(ToString::to_string).chain(padding) {
+            for id in padded {
                 query = query.bind(id);
             }
             let rows: Vec<(String,)> = query.fetch_all(self.state.read()).await?;
@@ -126,29 +124,41 @@ impl Store {
         let state = filter
             .firing
             .map(|firing| if firing { "firing" } else { "resolved" });
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "select body from alert where scope = $1 and (changed, id) < ($2, $3) \
-             and ($4 = '' or state = $4) and severity >= $5 and ($6 = '' or origin = $6) \
-             and ($7 = '' or exists (select 1 from alert_entity where \
-               alert_entity.scope = alert.scope and alert_entity.alert = alert.id \
-               and alert_entity.entity = $7)) \
-             order by changed desc, id desc limit $8",
-        )
-        .bind(scope.as_str())
-        .bind(after.number_signed())
-        .bind(after.id)
-        .bind(state.unwrap_or(""))
-        .bind(filter.severity_min.map_or(0, severity_rank))
-        .bind(text(filter.origin.as_deref().unwrap_or("")))
-        .bind(
-            filter
-                .entity
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string),
-        )
-        .bind(fetch_rows(limit))
-        .fetch_all(self.state.read())
-        .await?;
+        // Each by an index that has them in the order of the listing.
+        let (which, order) = match (&filter.entity, state) {
+            (Some(_), _) => (
+                "alert_entity join alert on alert.scope = alert_entity.scope \
+                 and alert.id = alert_entity.alert where alert_entity.scope = $1 \
+                 and alert_entity.entity = $8 \
+                 and (alert_entity.changed, alert_entity.alert) < ($2, $3) \
+                 and ($4 = '' or state = $4)",
+                "alert_entity.changed desc, alert_entity.alert desc",
+            ),
+            (None, Some(_)) => (
+                "alert where scope = $1 and state = $4 and (changed, id) < ($2, $3)",
+                "changed desc, id desc",
+            ),
+            (None, None) => (
+                "alert where scope = $1 and (changed, id) < ($2, $3) and $4 = ''",
+                "changed desc, id desc",
+            ),
+        };
+        let sql = format!(
+            "select body from {which} and severity >= $5 and ($6 = '' or origin = $6) \
+             order by {order} limit $7"
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(scope.as_str())
+            .bind(after.number_signed())
+            .bind(after.id)
+            .bind(state.unwrap_or(""))
+            .bind(filter.severity_min.map_or(0, severity_rank))
+            .bind(text(filter.origin.as_deref().unwrap_or("")))
+            .bind(fetch_rows(limit));
+        if let Some(entity) = &filter.entity {
+            query = query.bind(entity.to_string());
+        }
+        let rows: Vec<(String,)> = query.fetch_all(self.state.read()).await?;
         let alerts = rows
             .iter()
             .map(|(body,)| from_json("alert", body))
@@ -166,7 +176,7 @@ impl Store {
     pub async fn alert_count(&self, scope: &ScopeName) -> Result<(u64, u64), StoreError> {
         let (firing, all): (i64, i64) = sqlx::query_as(
             "select (select count(*) from alert where scope = $1 and state = 'firing'), \
-             (select count(*) from alert where scope = $1)",
+             (select cast(coalesce(sum(alerts), 0) as bigint) from alert_total where scope = $1)",
         )
         .bind(scope.as_str())
         .fetch_one(self.state.read())
@@ -362,22 +372,99 @@ pub(crate) async fn insert_transitions(
                 .bind(json(&write.view))
         },
     )
-    .await?;
-    let entities: Vec<(String, String)> = transitions
+    .await
+}
+
+/// Notes what the alerts that went through these transitions concern, or once
+/// concerned, and when they last changed.
+pub(crate) async fn upsert_entities(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    transitions: &[TransitionWrite],
+) -> Result<(), StoreError> {
+    let mut changed: BTreeMap<AlertId, Timestamp> = BTreeMap::new();
+    for write in transitions {
+        changed.insert(write.view.id, write.view.at);
+    }
+    let ids: Vec<AlertId> = changed.keys().copied().collect();
+    for ids in ids.chunks(IDS_PER_STATEMENT) {
+        let (list, padded) = id_list(2, ids);
+        let sql = format!(
+            "update alert_entity set changed = (select alert.changed from alert \
+             where alert.scope = alert_entity.scope and alert.id = alert_entity.alert) \
+             where scope = $1 and alert in ({list})"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
+        for id in padded {
+            query = query.bind(id);
+        }
+        query.execute(&mut **transaction).await?;
+    }
+    let entities: Vec<(String, String, i64)> = transitions
         .iter()
         .flat_map(|write| {
             let alert = write.view.id.to_string();
+            let changed = changed[&write.view.id].as_i64();
             let entities = write.view.entities.iter();
-            entities.map(move |entity| (alert.clone(), entity.to_string()))
+            entities.map(move |entity| (alert.clone(), entity.to_string(), changed))
         })
         .collect();
     insert_rows(
         transaction,
-        "insert into alert_entity (scope, alert, entity) values",
-        3,
-        "on conflict (scope, entity, alert) do nothing",
+        "insert into alert_entity (scope, alert, entity, changed) values",
+        4,
+        "on conflict (scope, alert, entity) do nothing",
         &entities,
-        |query, (alert, entity)| query.bind(scope.as_str()).bind(alert).bind(entity),
+        |query, (alert, entity, changed)| {
+            query
+                .bind(scope.as_str())
+                .bind(alert)
+                .bind(entity)
+                .bind(*changed)
+        },
     )
     .await
+}
+
+/// Counts those of these alerts that are not in the store yet: before they are
+/// written.
+pub(crate) async fn count_new(
+    transaction: &mut Transaction<'_, Any>,
+    scope: &ScopeName,
+    alerts: &[Alert],
+) -> Result<(), StoreError> {
+    let ids: BTreeSet<AlertId> = alerts.iter().map(|alert| alert.id).collect();
+    let ids: Vec<AlertId> = ids.into_iter().collect();
+    let mut new = signed(ids.len() as u64);
+    for ids in ids.chunks(IDS_PER_STATEMENT) {
+        let (list, padded) = id_list(2, ids);
+        let sql = format!("select count(*) from alert where scope = $1 and id in ({list})");
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
+        for id in padded {
+            query = query.bind(id);
+        }
+        let (known,): (i64,) = query.fetch_one(&mut **transaction).await?;
+        new -= known;
+    }
+    if new > 0 {
+        sqlx::query(
+            "insert into alert_total (scope, alerts) values ($1, $2) on conflict (scope) \
+             do update set alerts = alert_total.alerts + excluded.alerts",
+        )
+        .bind(scope.as_str())
+        .bind(new)
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Placeholders from number `first` on, and what is bound to them: a list of one
+/// of a few lengths, filled up with nothing, so that few statements are prepared
+/// and kept.
+fn id_list(first: usize, ids: &[AlertId]) -> (String, impl Iterator<Item = String>) {
+    let length = ids.len().next_power_of_two();
+    let padding = std::iter::repeat_n(String::new(), length - ids.len());
+    let ids = ids.iter().map(ToString::to_string);
+    (parameter_list(first, length), ids.chain(padding))
 }

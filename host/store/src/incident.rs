@@ -1,9 +1,12 @@
 //! Incidents: their events, what they add up to, and what was refused.
 
+use std::sync::Arc;
+
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, IncidentId, ScopeName};
 use faultline_domain::incident::{Author, Incident, IncidentEvent, Phase};
+use faultline_domain::incident_summary::IncidentSummary;
 use faultline_domain::incidents::{Command, RefusedProposal};
 use faultline_domain::severity::Severity;
 use faultline_domain::time::Timestamp;
@@ -110,7 +113,7 @@ impl Store {
         Ok(incidents)
     }
 
-    /// Incidents, those opened last first.
+    /// Incidents in short, those opened last first.
     ///
     /// # Errors
     /// If the database refuses, or a row cannot be read.
@@ -120,24 +123,22 @@ impl Store {
         filter: &IncidentFilter,
         after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Page<Incident>, StoreError> {
+    ) -> Result<Page<IncidentSummary>, StoreError> {
         let after = after.unwrap_or_else(Cursor::latest);
         let active = match filter.active {
             None => "",
             Some(true) => "yes",
             Some(false) => "no",
         };
-        let mut transaction = self.state.snapshot().await?;
         let rows: Vec<(String,)> = sqlx::query_as(
-            "select body from incident where scope = $1 and (opened, id) < ($2, $3) \
+            "select summary from incident where scope = $1 and (opened, id) < ($2, $3) \
              and ($4 = '' or phase = $4) \
              and ($5 = '' or ($5 = 'yes') = (phase in ('open', 'acknowledged'))) \
              and severity >= $6 \
-             and ($7 = '' or exists (select 1 from incident_member join alert_entity \
-               on alert_entity.scope = incident_member.scope \
-               and alert_entity.alert = incident_member.alert \
-               where incident_member.scope = incident.scope \
-               and incident_member.incident = incident.id and alert_entity.entity = $7)) \
+             and ($7 = '' or id in (select incident_member.incident from alert_entity \
+               join incident_member on incident_member.scope = alert_entity.scope \
+               and incident_member.alert = alert_entity.alert \
+               where alert_entity.scope = $1 and alert_entity.entity = $7)) \
              order by opened desc, id desc limit $8",
         )
         .bind(scope.as_str())
@@ -153,10 +154,12 @@ impl Store {
                 .map_or_else(String::new, ToString::to_string),
         )
         .bind(fetch_rows(limit))
-        .fetch_all(&mut *transaction)
+        .fetch_all(self.state.read())
         .await?;
-        let incidents = whole(&mut transaction, scope, &rows).await?;
-        transaction.commit().await?;
+        let incidents = rows
+            .iter()
+            .map(|(summary,)| from_json("incident", summary))
+            .collect::<Result<Vec<IncidentSummary>, StoreError>>()?;
         Ok(Page::from_rows(incidents, limit, |incident| Cursor {
             number: incident.opened.as_micros(),
             id: incident.id.to_string(),
@@ -437,29 +440,31 @@ pub(crate) async fn upsert(
     transaction: &mut Transaction<'_, Any>,
     scope: &ScopeName,
     events: &[IncidentEvent],
-    incidents: &[Incident],
+    incidents: &[Arc<Incident>],
 ) -> Result<(), StoreError> {
     upsert_rows(
         transaction,
-        "insert into incident (scope, id, phase, severity, title, opened, last, version, body) \
-         values",
-        9,
+        "insert into incident (scope, id, phase, severity, title, opened, last, version, body, \
+         summary) values",
+        10,
         "on conflict (scope, id) do update set phase = excluded.phase, \
          severity = excluded.severity, title = excluded.title, last = excluded.last, \
-         version = excluded.version, body = excluded.body",
+         version = excluded.version, body = excluded.body, summary = excluded.summary",
         incidents,
         |incident| incident.id,
         |query, incident| {
+            let summary = IncidentSummary::from(&**incident);
             query
                 .bind(scope.as_str())
                 .bind(incident.id.to_string())
                 .bind(incident.phase.as_str())
-                .bind(severity_rank(incident.severity()))
+                .bind(severity_rank(summary.severity))
                 .bind(text(&incident.title))
                 .bind(incident.opened.as_i64())
                 .bind(incident.last.as_i64())
                 .bind(signed(incident.version))
                 .bind(bare(incident))
+                .bind(json(&summary))
         },
     )
     .await?;

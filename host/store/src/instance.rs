@@ -361,6 +361,27 @@ impl Store {
         rows.into_iter().map(GrantRow::into_grant).collect()
     }
 
+    /// What was granted to each instance that was granted something, by capability.
+    ///
+    /// # Errors
+    /// If the database refuses, or a row cannot be read.
+    pub async fn grant_list_all(&self) -> Result<BTreeMap<InstanceName, Vec<Grant>>, StoreError> {
+        let rows: Vec<OwnedGrantRow> =
+            sqlx::query_as("select * from instance_grant order by instance, capability")
+                .fetch_all(self.state.read())
+                .await?;
+        let mut grants: BTreeMap<InstanceName, Vec<Grant>> = BTreeMap::new();
+        for OwnedGrantRow { instance, grant } in rows {
+            let instance = InstanceName::new(instance)
+                .map_err(|error| StoreError::corrupt("instance_grant", error))?;
+            grants
+                .entry(instance)
+                .or_default()
+                .push(grant.into_grant()?);
+        }
+        Ok(grants)
+    }
+
     /// Ends a change that may have had nothing to change.
     async fn finish(
         &self,
@@ -449,6 +470,14 @@ struct GrantRow {
     reason: String,
     terms: String,
     expires: Option<i64>,
+}
+
+/// With whose it is.
+#[derive(sqlx::FromRow)]
+struct OwnedGrantRow {
+    instance: String,
+    #[sqlx(flatten)]
+    grant: GrantRow,
 }
 
 impl GrantRow {

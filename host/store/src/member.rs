@@ -4,9 +4,11 @@
 //! stays, without a body: that it was a member once is asked for, too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use faultline_domain::id::{AlertId, IncidentId, ScopeName};
 use faultline_domain::incident::{Happening, Incident, IncidentEvent, Member};
+use faultline_domain::incident_summary::IncidentSummary;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::Store;
@@ -17,8 +19,8 @@ use crate::rows::{from_json, insert_rows, json, parameter_list};
 /// The most incidents whose members one statement looks up.
 const IDS_PER_STATEMENT: usize = 128;
 
-/// The setting that says that no incident has its members in its own row.
-const MOVED: &str = "store.members-moved";
+/// The setting that says that all incidents have members of their own, and a summary.
+const MOVED: &str = "store.incidents-brought-over";
 
 /// The most incidents that are brought to the present form at once.
 const MOVED_AT_ONCE: i64 = 100;
@@ -103,10 +105,10 @@ pub(crate) async fn upsert(
     transaction: &mut Transaction<'_, Any>,
     scope: &ScopeName,
     events: &[IncidentEvent],
-    incidents: &[Incident],
+    incidents: &[Arc<Incident>],
 ) -> Result<(), StoreError> {
     let by_id: BTreeMap<IncidentId, &Incident> =
-        incidents.iter().map(|one| (one.id, one)).collect();
+        incidents.iter().map(|one| (one.id, &**one)).collect();
     let mut touched: BTreeSet<(IncidentId, AlertId)> = BTreeSet::new();
     for event in events {
         match &event.happening {
@@ -160,8 +162,9 @@ async fn insert(
 }
 
 impl Store {
-    /// Brings incidents that still have their members in their own row to the
-    /// present form, once. Done when the store is opened.
+    /// Brings incidents that were written before members had rows of their own, or
+    /// before there were summaries, to the present form, once. Done when the store
+    /// is opened.
     ///
     /// # Errors
     /// If the database refuses; what was brought over by then stays so.
@@ -171,31 +174,35 @@ impl Store {
         }
         loop {
             let mut transaction = self.state.write().await?;
-            let rows: Vec<(String, String)> = sqlx::query_as(
-                "select scope, body from incident where body like '%\"members\":{\"%' limit $1",
-            )
-            .bind(MOVED_AT_ONCE)
-            .fetch_all(&mut **transaction)
-            .await?;
+            let rows: Vec<(String, String)> =
+                sqlx::query_as("select scope, body from incident where summary = '' limit $1")
+                    .bind(MOVED_AT_ONCE)
+                    .fetch_all(&mut **transaction)
+                    .await?;
             if rows.is_empty() {
                 break;
             }
             for (scope, body) in rows {
                 let scope = ScopeName::new(scope)
                     .map_err(|error| StoreError::corrupt("incident", error))?;
-                let incident: Incident = from_json("incident", &body)?;
-                let members: Vec<(IncidentId, AlertId, Option<&Member>)> = incident
+                let before: Incident = from_json("incident", &body)?;
+                let members: Vec<(IncidentId, AlertId, Option<&Member>)> = before
                     .members
                     .iter()
-                    .map(|(alert, member)| (incident.id, *alert, Some(member)))
+                    .map(|(alert, member)| (before.id, *alert, Some(member)))
                     .collect();
                 insert(&mut transaction, &scope, &members).await?;
-                sqlx::query("update incident set body = $3 where scope = $1 and id = $2")
+                for incident in whole(&mut transaction, &scope, &[(body,)]).await? {
+                    sqlx::query(
+                        "update incident set body = $3, summary = $4 where scope = $1 and id = $2",
+                    )
                     .bind(scope.as_str())
                     .bind(incident.id.to_string())
                     .bind(bare(&incident))
+                    .bind(json(&IncidentSummary::from(&incident)))
                     .execute(&mut **transaction)
                     .await?;
+                }
             }
             transaction.commit(CommitPoint::MembersMove).await?;
         }
@@ -213,6 +220,7 @@ mod tests {
     use faultline_domain::time::Timestamp;
 
     use super::*;
+    use crate::IncidentFilter;
 
     fn events() -> Vec<IncidentEvent> {
         let alert = AlertId::derive([b"a".as_slice()]);
@@ -260,12 +268,12 @@ mod tests {
         let scope = ScopeName::new("default").expect("a scope");
         let incident = Incident::fold(&events()).expect("an incident");
         let mut tx = store.state.write().await.expect("begins");
-        let now = std::slice::from_ref(&incident);
-        crate::incident::upsert(&mut tx, &scope, &[], now)
+        let now = [Arc::new(incident.clone())];
+        crate::incident::upsert(&mut tx, &scope, &[], &now)
             .await
             .expect("writes");
         // As it was written before members had rows of their own.
-        sqlx::query("update incident set body = $1")
+        sqlx::query("update incident set body = $1, summary = ''")
             .bind(json(&incident))
             .execute(&mut **tx)
             .await
@@ -281,6 +289,10 @@ mod tests {
             let store = Store::open(folder.path()).await.expect("opens");
             let read = store.incident_open(&scope).await.expect("reads");
             assert_eq!(read, std::slice::from_ref(&incident));
+            let all = IncidentFilter::default();
+            let listed = store.incident_list(&scope, &all, None, 10).await;
+            let summary = IncidentSummary::from(&incident);
+            assert_eq!(listed.expect("lists").items, [summary]);
             store.close().await;
         }
     }

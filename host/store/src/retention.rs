@@ -231,6 +231,13 @@ impl Store {
             oldest,
         )
         .await?;
+        sqlx::query(
+            "update alert_total set alerts = \
+             (select count(*) from alert where alert.scope = alert_total.scope) where scope = $1",
+        )
+        .bind(scope.as_str())
+        .execute(&mut **tx)
+        .await?;
         Ok(())
     }
 

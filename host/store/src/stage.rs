@@ -1,5 +1,7 @@
 //! Commits of the stages: results and position, together or not at all.
 
+use std::sync::Arc;
+
 use faultline_domain::alert::{Alert, Outcome};
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{InstanceName, ScopeName, SourceName};
@@ -142,7 +144,7 @@ pub struct CorrelateCommit {
     /// What happened to incidents, in order.
     pub events: Vec<IncidentEvent>,
     /// The incidents that it happened to, as they stand now.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Arc<Incident>>,
     /// What was proposed in vain, and at which position and time.
     pub refusals: Vec<(Position, Timestamp, RefusedProposal)>,
     /// What became of commands: empty means done.
@@ -236,8 +238,10 @@ impl Store {
         crate::source::add(tx, scope, &commit.sources).await?;
         crate::series::insert(tx, scope, &commit.series, &commit.log_sources).await?;
         crate::series::insert_chunks(tx, scope, &commit.chunks).await?;
+        crate::alert::count_new(tx, scope, &commit.alerts).await?;
         crate::alert::upsert(tx, scope, &commit.alerts, commit.to.position).await?;
         crate::alert::insert_transitions(tx, scope, &commit.transitions).await?;
+        crate::alert::upsert_entities(tx, scope, &commit.transitions).await?;
         crate::change::insert(tx, scope, &commit.changes).await?;
         crate::change::upsert_tickets(tx, scope, &commit.tickets).await?;
         crate::topology::insert(tx, scope, &commit.dependencies).await?;

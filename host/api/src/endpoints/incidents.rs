@@ -118,7 +118,7 @@ pub(crate) async fn incident_fetch(
         .with_series(store, scope, members.iter().map(|(id, _)| *id))
         .await?;
     Ok(Json(Incident {
-        summary: IncidentSummary::of(&incident, &known),
+        summary: IncidentSummary::of(&(&incident).into(), &known),
         version: incident.version,
         merged_into: incident.merged_into.map(|id| id.to_string()),
         split_from: incident.split_from.map(|id| id.to_string()),

@@ -3,6 +3,7 @@
 use faultline_domain::alert as domain_alert;
 use faultline_domain::id::AlertId;
 use faultline_domain::incident as domain;
+use faultline_domain::incident_summary as domain_summary;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,9 +12,6 @@ use super::{
     entities,
 };
 use crate::known::Known;
-
-/// The most entities of a summary.
-const ENTITIES_SHOWN_MAX: usize = 20;
 
 /// An incident in a listing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -185,20 +183,14 @@ pub struct Hypothesis {
 }
 
 impl IncidentSummary {
-    pub(crate) fn of(incident: &domain::Incident, known: &Known) -> Self {
-        let concerned = incident.entities();
-        let shown = &concerned[..concerned.len().min(ENTITIES_SHOWN_MAX)];
-        let firing = incident
-            .members
-            .values()
-            .filter(|member| member.facts.firing);
+    pub(crate) fn of(incident: &domain_summary::IncidentSummary, known: &Known) -> Self {
         Self {
             id: incident.id.to_string(),
             title: incident.title.clone(),
             phase: incident.phase.into(),
-            severity: incident.severity().into(),
-            firing: incident.is_firing(),
-            began: incident.began().into(),
+            severity: incident.severity.into(),
+            firing: incident.firing > 0,
+            began: incident.began.into(),
             opened: incident.opened.into(),
             last: incident.last.into(),
             acknowledged: incident.acknowledged.as_ref().map(Act::from),
@@ -207,17 +199,17 @@ impl IncidentSummary {
                 by: (&act.author).into(),
                 how: (*how).into(),
             }),
-            members_total: incident.members.len() as u64,
-            members_firing: firing.count() as u64,
-            entities: entities(shown),
-            entities_total: concerned.len() as u64,
-            suspect: incident.hypotheses.first().map(|hypothesis| {
-                let cause = Cause::of(&hypothesis.cause, known);
+            members_total: incident.members,
+            members_firing: incident.firing,
+            entities: entities(&incident.entities),
+            entities_total: incident.entities_total,
+            suspect: incident.suspect.as_ref().map(|(cause, confidence)| {
+                let cause = Cause::of(cause, known);
                 Suspect {
                     kind: cause.kind,
                     id: cause.id,
                     title: cause.title,
-                    confidence: hypothesis.because.confidence.value(),
+                    confidence: confidence.value(),
                 }
             }),
         }

@@ -1,5 +1,7 @@
 //! What stages would commit, made by the rules of the domain.
 
+use std::sync::Arc;
+
 use faultline_domain::alert::{Alert, Origin, Report, fingerprint};
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::{Arrival, Format, Position};
@@ -149,7 +151,7 @@ impl Bench {
     ) -> IncidentId {
         let mut incidents = self.incidents().await;
         let situation = Situation {
-            alerts: vec![AlertView::from(alert)],
+            alerts: vec![Arc::new(AlertView::from(alert))],
             changes: vec![changed(name, position)],
             ..Situation::default()
         };
@@ -305,10 +307,10 @@ pub(crate) fn reached(position: Position) -> StagePosition {
     }
 }
 
-fn touched(incidents: &Incidents, events: &[IncidentEvent]) -> Vec<Incident> {
+fn touched(incidents: &Incidents, events: &[IncidentEvent]) -> Vec<Arc<Incident>> {
     let all = incidents.iter();
     let is_touched = |incident: &&Incident| events.iter().any(|e| e.incident == incident.id);
-    all.filter(is_touched).cloned().collect()
+    all.filter(is_touched).cloned().map(Arc::new).collect()
 }
 
 fn changed(name: &str, position: Position) -> Change {

@@ -1,5 +1,7 @@
 //! Verdicts, changes and time in; events and refusals out.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::entity::Entity;
 use crate::id::{Digest, InstanceName};
@@ -74,7 +76,10 @@ impl World {
                 Vec::new(),
             ),
             situation: Situation {
-                alerts: alerts.iter().map(|name| alert(name, true, 10)).collect(),
+                alerts: alerts
+                    .iter()
+                    .map(|name| Arc::new(alert(name, true, 10)))
+                    .collect(),
                 ..Situation::default()
             },
         }
@@ -140,7 +145,10 @@ fn opens_joins_and_blames_in_one_verdict() {
         [1, 2, 3, 4]
     );
     let folded = Incident::fold(&events).expect("an incident");
-    assert_eq!(Some(&folded), world.incidents.get(events[0].incident));
+    assert_eq!(
+        Some(&folded),
+        world.incidents.get(events[0].incident).map(|it| &**it)
+    );
     assert_eq!(folded.members.len(), 2);
     assert_eq!(folded.hypotheses.len(), 1);
 }
@@ -186,7 +194,7 @@ fn one_refusal_stops_no_other_proposal() {
 #[test]
 fn what_is_over_opens_nothing() {
     let mut world = World::new(&[]);
-    world.situation.alerts = vec![alert("a", false, 10)];
+    world.situation.alerts = vec![Arc::new(alert("a", false, 10))];
     let (_, refused) = world.propose(20, vec![open("t", &["a"])]);
     assert_eq!(refused, [Refusal::NothingFires]);
 }

@@ -108,7 +108,12 @@ impl World {
             .store
             .incident_list(&scope(), &IncidentFilter::default(), None, 100)
             .await;
-        page.expect("lists").items
+        let mut incidents = Vec::new();
+        for listed in page.expect("lists").items {
+            let incident = self.store.incident_fetch(&scope(), listed.id).await;
+            incidents.push(incident.expect("reads").expect("is there"));
+        }
+        incidents
     }
 
     /// Lets an instance be called again, by an act at this time.

@@ -23,8 +23,16 @@ pub(crate) fn situation_of(situation: &Situation) -> wit::Situation {
     wit::Situation {
         now: situation.now.as_micros(),
         news: situation.news.iter().map(ToString::to_string).collect(),
-        alerts: situation.alerts.iter().map(alert_to).collect(),
-        incidents: situation.incidents.iter().map(incident_to).collect(),
+        alerts: situation
+            .alerts
+            .iter()
+            .map(|alert| alert_to(alert))
+            .collect(),
+        incidents: situation
+            .incidents
+            .iter()
+            .map(|incident| incident_to(incident))
+            .collect(),
         dependencies: situation.dependencies.iter().map(dependency_to).collect(),
         changes: situation.changes.iter().map(change_to).collect(),
     }

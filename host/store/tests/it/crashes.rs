@@ -119,19 +119,19 @@ async fn write_as_before(fresh: &Fresh) -> Result<(), StoreError> {
     let body = serde_json::to_string(&incident).expect("plain structures");
     let correlated = CorrelateCommit {
         events,
-        incidents: vec![incident],
+        incidents: vec![Arc::new(incident)],
         ..CorrelateCommit::default()
     };
     store.correlate_commit(&scope(), &correlated).await?;
     let state = sqlx::AnyPool::connect(&fresh.databases()[1]).await?;
-    sqlx::query("update incident set body = $1")
+    sqlx::query("update incident set body = $1, summary = ''")
         .bind(body)
         .execute(&state)
         .await?;
     sqlx::query("delete from incident_member")
         .execute(&state)
         .await?;
-    sqlx::query("delete from setting where name = 'store.members-moved'")
+    sqlx::query("delete from setting where name = 'store.incidents-brought-over'")
         .execute(&state)
         .await?;
     state.close().await;

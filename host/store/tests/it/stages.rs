@@ -1,12 +1,15 @@
 //! Results and positions, together or not at all; and what the next stage
 //! reads of them.
 
+use std::sync::Arc;
+
 use faultline_domain::alert::{Alert, Origin, Report, fingerprint};
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::Digest;
 use faultline_domain::id::{AlertId, ChangeId, InstanceName};
 use faultline_domain::incident::{Author, Incident};
+use faultline_domain::incident_summary::IncidentSummary;
 use faultline_domain::incidents::{Command, IncidentPolicy, Incidents, Moment};
 use faultline_domain::labels::Labels;
 use faultline_domain::proposal::{Because, Blob, Confidence, Proposal, Verdict};
@@ -407,7 +410,7 @@ async fn telemetry_is_kept_in_chunks(database: Database) {
 pub(crate) fn opened() -> (ObserveCommit, CorrelateCommit, Incident) {
     let (alert, write) = fire("a", 1);
     let situation = Situation {
-        alerts: vec![AlertView::from(&alert)],
+        alerts: vec![Arc::new(AlertView::from(&alert))],
         ..Situation::default()
     };
     let open = |tag: &str, members| Proposal::Open {
@@ -443,7 +446,7 @@ pub(crate) fn opened() -> (ObserveCommit, CorrelateCommit, Incident) {
             now: at(1),
         },
         events,
-        incidents: vec![incident.clone()],
+        incidents: vec![Arc::clone(&incident)],
         refusals: refused
             .into_iter()
             .map(|refusal| (Position(1), at(1), refusal))
@@ -451,6 +454,7 @@ pub(crate) fn opened() -> (ObserveCommit, CorrelateCommit, Incident) {
         states: vec![(correlator(), remembered())],
         ..CorrelateCommit::default()
     };
+    let incident = Incident::clone(&incident);
     (commit(0, 1, vec![(alert, write)]), correlated, incident)
 }
 
@@ -522,7 +526,8 @@ async fn incidents_read_back_with_their_events(database: Database) {
         let page = store.incident_list(&scope(), filter, None, 10).await;
         page.expect("lists").items
     };
-    assert_eq!(list(&filter).await, all);
+    let summary = IncidentSummary::from(&all[0]);
+    assert_eq!(list(&filter).await, [summary]);
     filter.active = Some(false);
     assert!(list(&filter).await.is_empty());
 }

@@ -49,6 +49,9 @@ fn micros(took: Duration, pieces: f64) -> f64 {
 /// Samples of ever more series. Without plugins: how detectors grow is measured
 /// where they are called.
 fn by_series(folder: &Path, size: Size, interrupted: &Arc<AtomicBool>) -> Result<Vec<Curve>> {
+    // As many for each number of series: what is kept of a series is written in
+    // pieces, and those cost more than the samples in them.
+    const STEPS: u32 = 30;
     let mut new = Curve::new("a new series by remote write", "series", "us");
     let mut known = Curve::new("a sample by remote write", "series", "us");
     for series in sizes::<u32>(size, 1_000) {
@@ -56,14 +59,13 @@ fn by_series(folder: &Path, size: Size, interrupted: &Arc<AtomicBool>) -> Result
         let config = format!("{CONFIG}{WITHOUT_PLUGINS}");
         let installation = Installation::make(Profile::Release, folder, &config)?;
         let mut sink = Sink::open(&installation, interrupted)?;
-        let rounds = (300_000 / series).clamp(3, 100);
-        let mut steps = Steps::ending_now(rounds + 10);
+        let mut steps = Steps::ending_now(STEPS + 10);
         let took = take(&mut sink, &steps.lanes(series, 1)?)?;
         new.points
             .push((series.into(), micros(took, series.into())));
-        let lanes = steps.lanes(series, rounds)?;
+        let lanes = steps.lanes(series, STEPS)?;
         let took = take(&mut sink, &lanes)?;
-        let samples = f64::from(series) * f64::from(rounds);
+        let samples = f64::from(series) * f64::from(STEPS);
         known.points.push((series.into(), micros(took, samples)));
     }
     Ok(vec![new, known])
