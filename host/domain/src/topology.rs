@@ -1,6 +1,7 @@
 //! Topology: who depends on whom, and since when we know.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,10 +40,15 @@ pub struct Seen {
     pub last: Timestamp,
 }
 
-/// The edges of a scope.
+/// The edges of a scope: up to a hundred thousand, of which each question is about
+/// a few.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
-    edges: BTreeMap<EdgeKey, Seen>,
+    edges: BTreeMap<Arc<EdgeKey>, Seen>,
+    /// The edges that each entity is an end of.
+    by_end: BTreeMap<Entity, BTreeSet<Arc<EdgeKey>>>,
+    /// All edges, the one that was not seen for longest first.
+    by_age: BTreeSet<(Timestamp, Arc<EdgeKey>)>,
 }
 
 impl Topology {
@@ -52,21 +58,16 @@ impl Topology {
     /// more than it tells.
     pub fn see(&mut self, dependency: &Dependency, granularity: Duration) -> bool {
         let key = EdgeKey::from(dependency);
-        match self.edges.get_mut(&key) {
-            None => {
-                let seen = Seen {
-                    first: dependency.seen,
-                    last: dependency.seen,
-                };
-                self.edges.insert(key, seen);
-                true
-            }
-            Some(seen) if dependency.seen.since(seen.last) >= granularity => {
-                seen.last = dependency.seen;
-                true
-            }
-            Some(_) => false,
+        let before = self.edges.get(&key).copied();
+        if before.is_some_and(|seen| dependency.seen.since(seen.last) < granularity) {
+            return false;
         }
+        let seen = Seen {
+            first: before.map_or(dependency.seen, |seen| seen.first),
+            last: dependency.seen,
+        };
+        self.restore(key, seen);
+        true
     }
 
     /// Whether this edge is known.
@@ -76,17 +77,43 @@ impl Topology {
 
     /// Puts an edge back as it was recorded.
     pub fn restore(&mut self, key: EdgeKey, seen: Seen) {
+        self.forget(&key);
+        let key = Arc::new(key);
+        for end in [&key.dependent, &key.provider] {
+            let edges = self.by_end.entry(end.clone()).or_default();
+            edges.insert(Arc::clone(&key));
+        }
+        self.by_age.insert((seen.last, Arc::clone(&key)));
         self.edges.insert(key, seen);
+    }
+
+    fn forget(&mut self, key: &EdgeKey) {
+        let Some((key, seen)) = self.edges.remove_entry(key) else {
+            return;
+        };
+        for end in [&key.dependent, &key.provider] {
+            if let Some(edges) = self.by_end.get_mut(end) {
+                edges.remove(&key);
+                if edges.is_empty() {
+                    self.by_end.remove(end);
+                }
+            }
+        }
+        self.by_age.remove(&(seen.last, key));
     }
 
     /// Forgets edges last seen before `oldest`.
     pub fn age_out(&mut self, oldest: Timestamp) {
-        self.edges.retain(|_, seen| seen.last >= oldest);
+        while let Some((last, key)) = self.by_age.first().cloned()
+            && last < oldest
+        {
+            self.forget(&key);
+        }
     }
 
     /// All edges, in the order of their keys.
     pub fn edges(&self) -> impl Iterator<Item = (&EdgeKey, &Seen)> {
-        self.edges.iter()
+        self.edges.iter().map(|(key, seen)| (&**key, seen))
     }
 
     /// How many edges.
@@ -103,11 +130,6 @@ impl Topology {
     /// in the order of their keys; those nearest to the entities if there are
     /// more than `most`.
     pub fn around(&self, centre: &BTreeSet<&Entity>, hops: u32, most: usize) -> Vec<Dependency> {
-        let mut neighbours: BTreeMap<&Entity, Vec<&EdgeKey>> = BTreeMap::new();
-        for key in self.edges.keys() {
-            neighbours.entry(&key.dependent).or_default().push(key);
-            neighbours.entry(&key.provider).or_default().push(key);
-        }
         let mut reached: BTreeMap<&Entity, u32> = BTreeMap::new();
         let mut queue: VecDeque<&Entity> = VecDeque::new();
         for entity in centre {
@@ -120,7 +142,7 @@ impl Topology {
             if distance >= hops {
                 continue;
             }
-            for key in neighbours.get(entity).into_iter().flatten() {
+            for key in self.by_end.get(entity).into_iter().flatten() {
                 if taken.len() >= most {
                     break;
                 }

@@ -196,7 +196,8 @@ impl CorrelateStage {
         for record in store.changes_at(scope, reached.position, since).await? {
             world.change(record);
         }
-        for (key, seen) in store.topology_at(scope, reached.position).await? {
+        let since = reached.clock.minus(self.settings.edge_lifetime);
+        for (key, seen) in store.topology_at(scope, reached.position, since).await? {
             world.topology.restore(key, seen);
         }
         let mut voices = Vec::new();

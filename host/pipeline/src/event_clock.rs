@@ -6,7 +6,7 @@
 //! (Akidau et al., "The Dataflow Model", VLDB 2015, section 2.3). It is a
 //! function of the journal alone, arrival times included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use faultline_domain::id::SourceName;
@@ -19,11 +19,46 @@ use serde::{Deserialize, Serialize};
 /// arrival, or one who is ahead could leave the others behind.
 const BEHIND_MAX: Duration = Duration::from_secs(900);
 
-/// How far each source has come.
+/// How far each source has come that is awake. There can be thousands, and each
+/// envelope asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Saved", into = "Saved")]
 pub(crate) struct EventClock {
     sources: BTreeMap<SourceName, Reached>,
     watermark: Timestamp,
+    /// How many have come just as far.
+    highs: BTreeMap<Timestamp, usize>,
+    /// The sources by when they last sent.
+    by_arrival: BTreeSet<(Timestamp, SourceName)>,
+}
+
+/// As it is saved.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    sources: BTreeMap<SourceName, Reached>,
+    watermark: Timestamp,
+}
+
+impl From<Saved> for EventClock {
+    fn from(saved: Saved) -> Self {
+        let mut clock = Self {
+            watermark: saved.watermark,
+            ..Self::default()
+        };
+        for (source, reached) in saved.sources {
+            clock.put(source, reached);
+        }
+        clock
+    }
+}
+
+impl From<EventClock> for Saved {
+    fn from(clock: EventClock) -> Self {
+        Self {
+            sources: clock.sources,
+            watermark: clock.watermark,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,15 +72,27 @@ struct Reached {
 impl EventClock {
     /// A source sent telemetry with this latest event time.
     pub(crate) fn reach(&mut self, source: &SourceName, high: Timestamp, received: Timestamp) {
-        match self.sources.get_mut(source) {
-            Some(reached) => {
-                reached.high = reached.high.max(high);
-                reached.received = received;
+        let before = self.sources.get(source).map_or(high, |it| it.high);
+        let high = high.max(before);
+        self.forget(source);
+        self.put(source.clone(), Reached { high, received });
+    }
+
+    fn put(&mut self, source: SourceName, reached: Reached) {
+        *self.highs.entry(reached.high).or_default() += 1;
+        self.by_arrival.insert((reached.received, source.clone()));
+        self.sources.insert(source, reached);
+    }
+
+    fn forget(&mut self, source: &SourceName) {
+        if let Some(reached) = self.sources.remove(source) {
+            if let Some(count) = self.highs.get_mut(&reached.high) {
+                *count -= 1;
+                if *count == 0 {
+                    self.highs.remove(&reached.high);
+                }
             }
-            None => {
-                self.sources
-                    .insert(source.clone(), Reached { high, received });
-            }
+            self.by_arrival.remove(&(reached.received, source.clone()));
         }
     }
 
@@ -57,15 +104,23 @@ impl EventClock {
         lateness: Duration,
         idle_after: Duration,
     ) -> Option<(Timestamp, Timestamp)> {
-        let active = |reached: &&Reached| clock.since(reached.received) < idle_after;
+        if self.sources.is_empty() && self.watermark == Timestamp::ZERO {
+            return None;
+        }
+        while let Some((received, source)) = self.by_arrival.first().cloned()
+            && clock.since(received) >= idle_after
+        {
+            self.forget(&source);
+        }
         // Where all are idle, time goes on all the same: what has not come by
         // now is not late but absent.
-        let highs = || self.sources.values().filter(active).map(|it| it.high);
-        let furthest = highs().max().unwrap_or_default().min(clock);
-        let reached = highs()
-            .filter(|high| furthest.since(*high) <= BEHIND_MAX)
-            .min()
-            .or_else(|| (!self.sources.is_empty()).then(|| clock.minus(idle_after)))?;
+        let reached = match self.highs.last_key_value() {
+            None => clock.minus(idle_after),
+            Some((furthest, _)) => {
+                let least = (*furthest).min(clock).minus(BEHIND_MAX);
+                *self.highs.range(least..).next()?.0
+            }
+        };
         let watermark = reached.minus(lateness);
         if watermark <= self.watermark {
             return None;

@@ -16,6 +16,7 @@ use faultline_domain::id::{InstanceName, ScopeName};
 use faultline_domain::lease::Fence;
 use faultline_domain::plugin::Failure;
 use faultline_domain::supervision::{Failed, Supervision, Supervisor};
+use faultline_domain::time::Timestamp;
 use faultline_domain::topology::Topology;
 use faultline_own_traces::{Work, are_made, carried, is_own, observe_round, origins};
 use faultline_store::{
@@ -353,7 +354,9 @@ impl ObserveStage {
             store.log_source_list(scope).await?,
         );
         let mut topology = Topology::default();
-        for (key, seen) in store.topology_at(scope, reached.position).await? {
+        let lifetime = self.settings.edge_lifetime + self.settings.skew_max;
+        let since = reached.clock.minus(lifetime);
+        for (key, seen) in store.topology_at(scope, reached.position, since).await? {
             topology.restore(key, seen);
         }
         self.recorded.forget_until(saved_at);
@@ -378,7 +381,13 @@ impl ObserveStage {
             book: AlertBook::new(self.store.alert_firing(&self.scope).await?),
             topology,
             reached,
-            saved: reached.clock,
+            // What is read again now is not saved yet: a row of failures must not
+            // put it off each time.
+            saved: if saved_at < reached.position {
+                Timestamp::ZERO
+            } else {
+                reached.clock
+            },
         });
         if let Some((data, _)) = checkpoints.get(TELEMETRY) {
             observer.restore_memory(data);

@@ -239,8 +239,6 @@ impl Observer {
                 merge(&mut sources, counts);
             }
         }
-        self.topology
-            .age_out(self.reached.clock.minus(self.settings.edge_lifetime));
         let news = commit.transitions.iter().map(|write| write.view.at);
         self.reached.now = news.chain([self.reached.now]).max().unwrap_or_default();
         (commit.series, commit.log_sources) = self.telemetry.catalog.take_new();
@@ -385,6 +383,9 @@ impl Observer {
             Signal::Dependency(mut dependency) => {
                 dependency.seen = sane(dependency.seen, desk.received, self.settings.skew_max);
                 let settings = &self.settings;
+                // As of this envelope, wherever the batch ends.
+                let oldest = desk.received.minus(settings.edge_lifetime);
+                self.topology.age_out(oldest);
                 if self.topology.len() >= settings.edges_max && !self.topology.has(&dependency) {
                     desk.over_limit += 1;
                     let most = settings.edges_max;

@@ -34,6 +34,9 @@ pub(crate) struct World {
     /// Those that do not fire, by arrival.
     resolved: BTreeSet<(Timestamp, AlertId)>,
     changes: BTreeMap<ChangeId, Known<Change>>,
+    /// All of them, the latest first, and by arrival.
+    latest_changes: BTreeSet<(Reverse<Timestamp>, ChangeId)>,
+    arrived_changes: BTreeSet<(Timestamp, ChangeId)>,
     pub(crate) topology: Topology,
     /// Those incidents that were shown last, as they were shown.
     views: BTreeMap<IncidentId, Arc<IncidentView>>,
@@ -76,7 +79,18 @@ impl World {
             what: record.change,
             received: record.received,
         };
-        self.changes.insert(known.what.id, known);
+        let id = known.what.id;
+        self.forget_change(id);
+        self.latest_changes.insert((Reverse(known.what.at), id));
+        self.arrived_changes.insert((known.received, id));
+        self.changes.insert(id, known);
+    }
+
+    fn forget_change(&mut self, id: ChangeId) {
+        if let Some(known) = self.changes.remove(&id) {
+            self.latest_changes.remove(&(Reverse(known.what.at), id));
+            self.arrived_changes.remove(&(known.received, id));
+        }
     }
 
     /// An edge was seen.
@@ -94,7 +108,11 @@ impl World {
             self.forget_alert(id);
         }
         let oldest = clock.minus(settings.changes_window);
-        self.changes.retain(|_, known| known.received >= oldest);
+        while let Some(&(received, id)) = self.arrived_changes.first()
+            && received < oldest
+        {
+            self.forget_change(id);
+        }
         self.topology.age_out(clock.minus(settings.edge_lifetime));
     }
 
@@ -113,13 +131,13 @@ impl World {
             settings.dependency_hops,
             settings.dependencies_max,
         );
-        let mut changes: Vec<&Change> = self.changes.values().map(|known| &known.what).collect();
-        changes.sort_by_key(|change| (Reverse(change.at), change.id));
-        changes.truncate(settings.changes_max);
+        let changes = self.latest_changes.iter().take(settings.changes_max);
+        let changes = changes.filter_map(|(_, id)| self.changes.get(id));
+        let changes = changes.map(|known| known.what.clone()).collect();
         Situation {
             now,
             news: news.iter().copied().collect(),
-            changes: changes.into_iter().cloned().collect(),
+            changes,
             incidents: self.shown_incidents(incidents, settings.incidents_max),
             dependencies,
             alerts,

@@ -125,27 +125,32 @@ impl Store {
             .firing
             .map(|firing| if firing { "firing" } else { "resolved" });
         // Each by an index that has them in the order of the listing.
-        let (which, order) = match (&filter.entity, state) {
+        let (which, by) = match (&filter.entity, state) {
             (Some(_), _) => (
                 "alert_entity join alert on alert.scope = alert_entity.scope \
                  and alert.id = alert_entity.alert where alert_entity.scope = $1 \
                  and alert_entity.entity = $8 \
                  and (alert_entity.changed, alert_entity.alert) < ($2, $3) \
                  and ($4 = '' or state = $4)",
-                "alert_entity.changed desc, alert_entity.alert desc",
+                "alert_entity.changed",
             ),
             (None, Some(_)) => (
                 "alert where scope = $1 and state = $4 and (changed, id) < ($2, $3)",
-                "changed desc, id desc",
+                "changed",
             ),
             (None, None) => (
                 "alert where scope = $1 and (changed, id) < ($2, $3) and $4 = ''",
-                "changed desc, id desc",
+                "changed",
             ),
         };
+        let origin = if filter.origin.is_some() {
+            "origin = $6"
+        } else {
+            "$6 = ''"
+        };
         let sql = format!(
-            "select body from {which} and severity >= $5 and ($6 = '' or origin = $6) \
-             order by {order} limit $7"
+            "select body, {by} from {which} and severity >= $5 and {origin} \
+             order by {by} desc, id desc limit $7"
         );
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(scope.as_str())
@@ -158,15 +163,19 @@ impl Store {
         if let Some(entity) = &filter.entity {
             query = query.bind(entity.to_string());
         }
-        let rows: Vec<(String,)> = query.fetch_all(self.state.read()).await?;
+        let rows: Vec<(String, i64)> = query.fetch_all(self.state.read()).await?;
         let alerts = rows
             .iter()
-            .map(|(body,)| from_json("alert", body))
-            .collect::<Result<Vec<Alert>, StoreError>>()?;
-        Ok(Page::from_rows(alerts, limit, |alert| Cursor {
-            number: alert.changed.as_micros(),
+            .map(|(body, changed)| Ok((from_json("alert", body)?, unsigned(*changed))))
+            .collect::<Result<Vec<(Alert, u64)>, StoreError>>()?;
+        let page = Page::from_rows(alerts, limit, |(alert, changed)| Cursor {
+            number: *changed,
             id: alert.id.to_string(),
-        }))
+        });
+        Ok(Page {
+            items: page.items.into_iter().map(|(alert, _)| alert).collect(),
+            next: page.next,
+        })
     }
 
     /// How many alerts fire, and how many there are.

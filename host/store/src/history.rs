@@ -9,8 +9,8 @@ use crate::Store;
 use crate::error::StoreError;
 
 impl Store {
-    /// SHA-256 over all alerts, transitions, incidents and their events, in
-    /// the order of their keys, ids included. What depends on when work was
+    /// SHA-256 over all alerts, transitions, incidents and their events, and what
+    /// was refused or could not be read, in the order of their keys, ids included. What depends on when work was
     /// done, and not on what was said, is left out: the numbers of events
     /// among those of other incidents, and times of installation.
     ///
@@ -29,8 +29,14 @@ impl Store {
             "select incident || ' ' || alert || body from incident_member where scope = $1 \
              order by incident, alert",
             "select body from incident_event where scope = $1 order by incident, version",
-            "select reader || code || message from dead_letter where scope = $1 \
-             order by position, reader",
+            "select position || ' ' || reader || ' ' || kind || ' ' || code || ' ' || message \
+             from dead_letter where scope = $1 order by position, reader",
+            "select position || ' ' || person || ' ' || outcome || ' ' || body from command \
+             where scope = $1 order by position",
+            "select position || ' ' || correlator || ' ' || proposal || ' ' || reason || ' ' || \
+             summary from refusal where scope = $1 order by position, ordinal",
+            "select source || ' ' || id || ' ' || body from ticket where scope = $1 \
+             order by source, id",
         ] {
             hasher.update(sql.as_bytes());
             let mut rows = sqlx::query_as::<_, (String,)>(sql)

@@ -1,11 +1,12 @@
 //! Incidents: their events, what they add up to, and what was refused.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, IncidentId, ScopeName};
-use faultline_domain::incident::{Author, Incident, IncidentEvent, Phase};
+use faultline_domain::incident::{Author, Incident, IncidentEvent, Member, Phase};
 use faultline_domain::incident_summary::IncidentSummary;
 use faultline_domain::incidents::{Command, RefusedProposal};
 use faultline_domain::severity::Severity;
@@ -125,41 +126,47 @@ impl Store {
         limit: u32,
     ) -> Result<Page<IncidentSummary>, StoreError> {
         let after = after.unwrap_or_else(Cursor::latest);
-        let active = match filter.active {
-            None => "",
-            Some(true) => "yes",
-            Some(false) => "no",
+        // Said so that an index that has the phase can be used.
+        let phase = if filter.phase.is_some() {
+            "phase = $4"
+        } else {
+            "$4 = ''"
         };
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "select summary from incident where scope = $1 and (opened, id) < ($2, $3) \
-             and ($4 = '' or phase = $4) \
-             and ($5 = '' or ($5 = 'yes') = (phase in ('open', 'acknowledged'))) \
-             and severity >= $6 \
-             and ($7 = '' or id in (select incident_member.incident from alert_entity \
+        let active = match filter.active {
+            None => "true",
+            Some(true) => "phase in ('open', 'acknowledged')",
+            Some(false) => "phase in ('resolved', 'closed', 'merged')",
+        };
+        let sql = format!(
+            "select summary, body from incident where scope = $1 and (opened, id) < ($2, $3) \
+             and {phase} and {active} and severity >= $5 \
+             and ($6 = '' or id in (select incident_member.incident from alert_entity \
                join incident_member on incident_member.scope = alert_entity.scope \
                and incident_member.alert = alert_entity.alert \
-               where alert_entity.scope = $1 and alert_entity.entity = $7)) \
-             order by opened desc, id desc limit $8",
-        )
-        .bind(scope.as_str())
-        .bind(after.number_signed())
-        .bind(after.id)
-        .bind(filter.phase.map_or("", Phase::as_str))
-        .bind(active)
-        .bind(filter.severity_min.map_or(0, severity_rank))
-        .bind(
-            filter
-                .entity
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string),
-        )
-        .bind(fetch_rows(limit))
-        .fetch_all(self.state.read())
-        .await?;
-        let incidents = rows
-            .iter()
-            .map(|(summary,)| from_json("incident", summary))
-            .collect::<Result<Vec<IncidentSummary>, StoreError>>()?;
+               where alert_entity.scope = $1 and alert_entity.entity = $6)) \
+             order by opened desc, id desc limit $7",
+        );
+        let mut transaction = self.state.snapshot().await?;
+        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(scope.as_str())
+            .bind(after.number_signed())
+            .bind(after.id)
+            .bind(filter.phase.map_or("", Phase::as_str))
+            .bind(filter.severity_min.map_or(0, severity_rank))
+            .bind(
+                filter
+                    .entity
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string),
+            )
+            .bind(fetch_rows(limit))
+            .fetch_all(self.state.read())
+            .await?;
+        let mut incidents = Vec::with_capacity(rows.len());
+        for (summary, body) in rows {
+            incidents.push(summary_of(&mut transaction, scope, &summary, body).await?);
+        }
+        transaction.commit().await?;
         Ok(Page::from_rows(incidents, limit, |incident| Cursor {
             number: incident.opened.as_micros(),
             id: incident.id.to_string(),
@@ -268,7 +275,8 @@ impl Store {
         Ok(unsigned(last))
     }
 
-    /// The incidents that an alert is or was a member of, the last first.
+    /// The incidents that an alert is or was a member of, in short and the last
+    /// first; with what they know of it, if it is one still.
     ///
     /// # Errors
     /// If the database refuses, or a row cannot be read.
@@ -276,12 +284,13 @@ impl Store {
         &self,
         scope: &ScopeName,
         alert: AlertId,
-    ) -> Result<Vec<Incident>, StoreError> {
+    ) -> Result<Vec<(IncidentSummary, Option<Member>)>, StoreError> {
         // Put in order here: asked for an order, SQLite would go through all
         // incidents by the time of their opening.
         let mut transaction = self.state.snapshot().await?;
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "select incident.body from incident_member join incident \
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "select incident.summary, incident.body, incident_member.body \
+             from incident_member join incident \
              on incident.scope = incident_member.scope and incident.id = incident_member.incident \
              where incident_member.scope = $1 and incident_member.alert = $2",
         )
@@ -289,9 +298,15 @@ impl Store {
         .bind(alert.to_string())
         .fetch_all(&mut *transaction)
         .await?;
-        let mut incidents = whole(&mut transaction, scope, &rows).await?;
+        let mut incidents = Vec::with_capacity(rows.len());
+        for (summary, body, member) in rows {
+            let summary = summary_of(&mut transaction, scope, &summary, body).await?;
+            let is_member = !member.is_empty();
+            let member = is_member.then(|| from_json("incident_member", &member));
+            incidents.push((summary, member.transpose()?));
+        }
         transaction.commit().await?;
-        incidents.sort_by_key(|incident| std::cmp::Reverse((incident.opened, incident.id)));
+        incidents.sort_by_key(|(incident, _)| std::cmp::Reverse((incident.opened, incident.id)));
         Ok(incidents)
     }
 
@@ -350,6 +365,22 @@ impl Store {
             id: record.ordinal.to_string(),
         }))
     }
+}
+
+/// An incident in short, from its row.
+async fn summary_of(
+    connection: &mut AnyConnection,
+    scope: &ScopeName,
+    summary: &str,
+    body: String,
+) -> Result<IncidentSummary, StoreError> {
+    if !summary.is_empty() {
+        return from_json("incident", summary);
+    }
+    // A node of an earlier version has written it since the store was opened.
+    let incident = whole(connection, scope, &[(body,)]).await?.pop();
+    let incident = incident.ok_or_else(|| StoreError::corrupt("incident", "not there"))?;
+    Ok(IncidentSummary::from(&incident))
 }
 
 /// The outcome of a command that was carried out.
@@ -476,8 +507,17 @@ pub(crate) async fn insert_refusals(
     scope: &ScopeName,
     refusals: &[(Position, Timestamp, RefusedProposal)],
 ) -> Result<(), StoreError> {
-    let numbered: Vec<(i64, &(Position, Timestamp, RefusedProposal))> =
-        (0..).zip(refusals).collect();
+    // Counted at each position, not in each commit: how much is dealt with at once
+    // must make no difference.
+    let mut counts: BTreeMap<Position, i64> = BTreeMap::new();
+    let numbered: Vec<(i64, &(Position, Timestamp, RefusedProposal))> = refusals
+        .iter()
+        .map(|refusal| {
+            let next = counts.entry(refusal.0).or_default();
+            *next += 1;
+            (*next - 1, refusal)
+        })
+        .collect();
     insert_rows(
         transaction,
         "insert into refusal (scope, position, ordinal, at, correlator, proposal, reason, \

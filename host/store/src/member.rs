@@ -14,13 +14,10 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
-use crate::rows::{from_json, insert_rows, json, parameter_list};
+use crate::rows::{from_json, insert_rows, json, parameter_list, signed};
 
 /// The most incidents whose members one statement looks up.
 const IDS_PER_STATEMENT: usize = 128;
-
-/// The setting that says that all incidents have members of their own, and a summary.
-const MOVED: &str = "store.incidents-brought-over";
 
 /// The most incidents that are brought to the present form at once.
 const MOVED_AT_ONCE: i64 = 100;
@@ -163,15 +160,13 @@ async fn insert(
 
 impl Store {
     /// Brings incidents that were written before members had rows of their own, or
-    /// before there were summaries, to the present form, once. Done when the store
-    /// is opened.
+    /// before there were summaries, to the present form. Done when the store is
+    /// opened; nodes of an earlier version may write further ones, which are read
+    /// as they are.
     ///
     /// # Errors
     /// If the database refuses; what was brought over by then stays so.
     pub async fn move_members(&self) -> Result<(), StoreError> {
-        if self.setting_fetch(MOVED).await?.is_some() {
-            return Ok(());
-        }
         loop {
             let mut transaction = self.state.write().await?;
             let rows: Vec<(String, String)> =
@@ -180,19 +175,37 @@ impl Store {
                     .fetch_all(&mut **transaction)
                     .await?;
             if rows.is_empty() {
-                break;
+                return Ok(());
             }
             for (scope, body) in rows {
                 let scope = ScopeName::new(scope)
                     .map_err(|error| StoreError::corrupt("incident", error))?;
+                // Nobody writes incidents of the scope meanwhile: whoever does,
+                // moves the stage first.
+                sqlx::query("update stage set position = position where scope = $1")
+                    .bind(scope.as_str())
+                    .execute(&mut **transaction)
+                    .await?;
                 let before: Incident = from_json("incident", &body)?;
                 let members: Vec<(IncidentId, AlertId, Option<&Member>)> = before
                     .members
                     .iter()
                     .map(|(alert, member)| (before.id, *alert, Some(member)))
                     .collect();
+                let now: Option<(String,)> = sqlx::query_as(
+                    "select body from incident where scope = $1 and id = $2 and version = $3",
+                )
+                .bind(scope.as_str())
+                .bind(before.id.to_string())
+                .bind(signed(before.version))
+                .fetch_optional(&mut **transaction)
+                .await?;
+                let Some(row) = now else {
+                    // Somebody wrote it since it was read.
+                    continue;
+                };
                 insert(&mut transaction, &scope, &members).await?;
-                for incident in whole(&mut transaction, &scope, &[(body,)]).await? {
+                for incident in whole(&mut transaction, &scope, &[row]).await? {
                     sqlx::query(
                         "update incident set body = $3, summary = $4 where scope = $1 and id = $2",
                     )
@@ -206,7 +219,6 @@ impl Store {
             }
             transaction.commit(CommitPoint::MembersMove).await?;
         }
-        self.setting_put(MOVED, "").await
     }
 }
 
@@ -275,11 +287,6 @@ mod tests {
         // As it was written before members had rows of their own.
         sqlx::query("update incident set body = $1, summary = ''")
             .bind(json(&incident))
-            .execute(&mut **tx)
-            .await
-            .expect("writes");
-        sqlx::query("delete from setting where name = $1")
-            .bind(MOVED)
             .execute(&mut **tx)
             .await
             .expect("writes");

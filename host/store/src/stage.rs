@@ -307,18 +307,29 @@ impl Store {
         before: Timestamp,
         most: u32,
     ) -> Result<Timestamp, StoreError> {
-        let row: Option<(i64,)> = sqlx::query_as(concat!(
-            "select received from transition where scope = $1 and position > $2 \
-                 and received < $3 and ",
-            is_news!(),
-            " order by position, ordinal limit 1 offset $4",
-        ))
-        .bind(scope.as_str())
-        .bind(after.as_i64())
-        .bind(before.as_i64())
-        .bind(i64::from(most))
-        .fetch_optional(self.state.read())
-        .await?;
+        let some = |table: &str, which: &str| {
+            format!(
+                "select * from (select position, received from {table} where scope = $1 \
+                 and position > $2 and received < $3 and {which} order by position limit $4) \
+                 as {table}_news"
+            )
+        };
+        let sql = format!(
+            "select received from ({} union all {} union all {} union all {}) as record \
+             order by position limit 1 offset $5",
+            some("transition", is_news!()),
+            some("change", "true"),
+            some("dependency", "true"),
+            some("command", "true"),
+        );
+        let row: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(scope.as_str())
+            .bind(after.as_i64())
+            .bind(before.as_i64())
+            .bind(i64::from(most) + 1)
+            .bind(i64::from(most))
+            .fetch_optional(self.state.read())
+            .await?;
         Ok(row.map_or(before, |(received,)| Timestamp::from_i64(received)))
     }
 

@@ -27,7 +27,9 @@ pub struct DependencyRecord {
 }
 
 impl Store {
-    /// The edges as they were known at a position, by key.
+    /// The edges as they were known at a position, by key, that were seen in what
+    /// arrived since a time: sightings are kept for long, and there are many of each
+    /// edge. The first sighting is the one that was recorded first.
     ///
     /// # Errors
     /// If the database refuses, or a row cannot be read.
@@ -35,14 +37,19 @@ impl Store {
         &self,
         scope: &ScopeName,
         position: Position,
+        since: Timestamp,
     ) -> Result<Vec<(EdgeKey, Seen)>, StoreError> {
         let rows: Vec<(String, String, String, i64, i64)> = sqlx::query_as(
-            "select dependent, provider, relation, min(seen), max(seen) from dependency \
-             where scope = $1 and position <= $2 group by dependent, provider, relation \
-             order by dependent, provider, relation",
+            "select dependent, provider, relation, (select seen from dependency as earlier \
+               where earlier.scope = $1 and earlier.dependent = dependency.dependent \
+               and earlier.provider = dependency.provider \
+               and earlier.relation = dependency.relation order by position limit 1), max(seen) \
+             from dependency where scope = $1 and position <= $2 and received >= $3 \
+             group by dependent, provider, relation order by dependent, provider, relation",
         )
         .bind(scope.as_str())
         .bind(position.as_i64())
+        .bind(since.as_i64())
         .fetch_all(self.state.read())
         .await?;
         rows.into_iter()

@@ -83,8 +83,10 @@ pub(crate) async fn alert_fetch(
         .with_series(store, scope, [alert.id])
         .await?;
     let incidents = store.incidents_of_alert(scope, alert.id).await?;
-    let incidents = incidents.iter().map(|i| i.id.to_string()).collect();
-    Ok(Json(Alert::of(&alert, &known, incidents)))
+    let ids = incidents
+        .iter()
+        .map(|(incident, _)| incident.id.to_string());
+    Ok(Json(Alert::of(&alert, &known, ids.collect())))
 }
 
 /// The alert that somebody means by its id, or by the beginning of it.

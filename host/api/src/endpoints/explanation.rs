@@ -9,7 +9,8 @@ use faultline_domain::conventions;
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, IncidentId};
-use faultline_domain::incident::{Edge, Happening, Incident};
+use faultline_domain::incident::{Edge, Happening};
+use faultline_domain::incident_summary::IncidentSummary;
 use faultline_domain::labels::Labels;
 use faultline_store::DeadLetter;
 
@@ -111,26 +112,27 @@ async fn memberships(shared: &Shared, alert: &Alert) -> Result<Vec<Membership>, 
     let (store, scope) = (&shared.store, shared.scope());
     let mut incidents = store.incidents_of_alert(scope, alert.id).await?;
     incidents.truncate(INCIDENTS_SHOWN_MAX);
-    let mut all: Vec<(Incident, Option<Edge>)> = Vec::with_capacity(incidents.len());
+    let mut all: Vec<(IncidentSummary, bool, Option<Edge>)> = Vec::with_capacity(incidents.len());
     let mut wanted = Wanted::default();
-    for incident in incidents {
-        let edge = match incident.members.get(&alert.id) {
-            Some(member) => Some(member.edge.clone()),
+    for (incident, member) in incidents {
+        let is_member = member.is_some();
+        let edge = match member {
+            Some(member) => Some(member.edge),
             None => edge_of_old(shared, incident.id, alert.id).await?,
         };
         if let Some(edge) = &edge {
             wanted.because(&edge.because);
         }
-        all.push((incident, edge));
+        all.push((incident, is_member, edge));
     }
     let known = Known::load(store, scope, wanted).await?;
     Ok(all
         .into_iter()
-        .map(|(incident, edge)| Membership {
+        .map(|(incident, is_member, edge)| Membership {
             incident: incident.id.to_string(),
             title: incident.title.clone(),
             phase: incident.phase.into(),
-            member: incident.members.contains_key(&alert.id),
+            member: is_member,
             joined: edge.as_ref().map(|edge| edge.at.into()),
             because: edge.as_ref().map(|edge| Because::of(&edge.because, &known)),
             by: edge.as_ref().map(|edge| (&edge.author).into()),

@@ -1,6 +1,7 @@
 //! Who depends on whom.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -92,6 +93,10 @@ async fn edges(shared: &Shared) -> Result<Vec<(EdgeKey, Seen)>, Problem> {
     edges_since(shared, observed.clock.minus(shared.edge_lifetime)).await
 }
 
+/// How far ahead of its arrival a sighting may be, at the most that can be
+/// configured to good effect.
+const AHEAD_MAX: Duration = Duration::from_secs(3_600);
+
 /// All edges that were seen at this time or later, by key.
 pub(crate) async fn edges_since(
     shared: &Shared,
@@ -99,7 +104,7 @@ pub(crate) async fn edges_since(
 ) -> Result<Vec<(EdgeKey, Seen)>, Problem> {
     let (store, scope) = (&shared.store, shared.scope());
     let mut edges = store
-        .topology_at(scope, Position::from_i64(i64::MAX))
+        .topology_at(scope, Position::from_i64(i64::MAX), oldest.minus(AHEAD_MAX))
         .await?;
     edges.retain(|(_, seen)| seen.last >= oldest);
     Ok(edges)

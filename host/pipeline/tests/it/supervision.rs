@@ -308,7 +308,10 @@ async fn there_are_so_many_edges_and_no_more() {
     let bodies = ["service/b", "service/c", "service/d", "service/b"].map(edge);
     world.send(100_000, &bodies).await;
     world.work().await;
-    let edges = world.store.topology_at(&scope(), Position(10)).await;
+    let edges = world
+        .store
+        .topology_at(&scope(), Position(10), Timestamp::ZERO)
+        .await;
     assert_eq!(edges.expect("reads").len(), 2);
     let letters = world.letters().await;
     assert_eq!(letters.len(), 1, "{letters:?}");

@@ -122,7 +122,7 @@ async fn spans_show_edges_and_how_calls_go(database: Database) {
     let position = world.journal.head().borrow().position;
     let edges = world
         .store
-        .topology_at(&scope(), position)
+        .topology_at(&scope(), position, Timestamp::ZERO)
         .await
         .expect("reads");
     let shown: Vec<String> = edges

@@ -7,7 +7,8 @@ create table alert_entity (
     scope text not null,
     alert text not null,
     entity text not null,
-    changed bigint not null,
+    -- None for what a node of an earlier version has written: at the end.
+    changed bigint not null default 0,
     primary key (scope, alert, entity)
 );
 insert into alert_entity (scope, alert, entity, changed)
@@ -27,3 +28,7 @@ insert into alert_total (scope, alerts) select scope, count(*) from alert group 
 -- What a listing says of the incident, its members included. Empty for one that
 -- was written before there were summaries, until the store is opened.
 alter table incident add column summary text not null default '';
+create index incident_by_lack_of_summary on incident (scope) where summary = '';
+
+-- Alerts of one sender or detector: Faultline looks after its own all the time.
+create index alert_by_origin on alert (scope, origin, state, changed, id);

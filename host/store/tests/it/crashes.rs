@@ -131,9 +131,6 @@ async fn write_as_before(fresh: &Fresh) -> Result<(), StoreError> {
     sqlx::query("delete from incident_member")
         .execute(&state)
         .await?;
-    sqlx::query("delete from setting where name = 'store.incidents-brought-over'")
-        .execute(&state)
-        .await?;
     state.close().await;
     Ok(())
 }

@@ -345,13 +345,13 @@ async fn the_next_stage_reads_whole_records_in_order(database: Database) {
         .await;
     assert_eq!(listed.expect("lists").items[0].change, change);
     let edges = store
-        .topology_at(&scope(), Position(3))
+        .topology_at(&scope(), Position(3), at(0))
         .await
         .expect("reads");
     assert_eq!(edges.len(), 1);
     assert!(
         store
-            .topology_at(&scope(), Position(2))
+            .topology_at(&scope(), Position(2), at(0))
             .await
             .expect("reads")
             .is_empty()
@@ -515,7 +515,10 @@ async fn incidents_read_back_with_their_events(database: Database) {
             .incidents_of_alert(&scope(), alert)
             .await
             .expect("reads"),
-        all
+        [(
+            IncidentSummary::from(&all[0]),
+            all[0].members.get(&alert).cloned()
+        )]
     );
     let mut filter = IncidentFilter {
         active: Some(true),
