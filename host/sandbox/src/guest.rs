@@ -85,14 +85,23 @@ impl GuestState {
         }
     }
 
+    /// Whether the guest may go on with what it was doing.
+    ///
+    /// # Errors
+    /// A trap, if the host has stopped it.
+    pub(crate) fn goes_on(&self) -> wasmtime::Result<()> {
+        if self.instance.is_stopped() {
+            return Err(wasmtime::Error::new(Stop));
+        }
+        Ok(())
+    }
+
     /// Every host function begins with this, or with [`GuestState::enter_act`].
     ///
     /// # Errors
     /// A trap, if the guest has called too many in this call.
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
-        if self.instance.is_stopped() {
-            return Err(wasmtime::Error::new(Stop));
-        }
+        self.goes_on()?;
         self.instance.stats.host_call();
         if let Some(left) = self.host_calls_left.checked_sub(1) {
             self.host_calls_left = left;
@@ -169,9 +178,7 @@ impl<E> Guest<E> {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
             let state = context.data();
-            if state.instance.is_stopped() {
-                return Err(wasmtime::Error::new(Stop));
-            }
+            state.goes_on()?;
             match state.meter.check() {
                 Ok(()) => Ok(UpdateDeadline::Continue(1)),
                 Err(hit) => Err(wasmtime::Error::new(hit)),

@@ -1,7 +1,6 @@
 //! One installed component with one configuration: what all guests that are
 //! started for it have in common.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,7 +67,7 @@ pub(crate) struct Instance {
     failures: Repeats,
     denials: Repeats,
     /// Set once its guests may not run any more.
-    stopped: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 /// Where audit rows take their time from.
@@ -94,19 +93,20 @@ impl Instance {
             clock,
             failures: Repeats::new(1),
             denials: Repeats::new(DENIAL_ROWS_MAX),
-            stopped: AtomicBool::new(false),
+            stopped: watch::Sender::new(false),
         }
     }
 
-    /// No guest runs any more: the next call fails, and what is running is
-    /// interrupted as soon as the clockwork looks at it.
+    /// No guest runs any more: the next call fails, requests that are on their
+    /// way end, and what is running is interrupted as soon as the clockwork
+    /// looks at it.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.stopped.send_replace(true);
     }
 
     /// Whether its guests may not run any more.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        *self.stopped.borrow()
     }
 
     /// Who it is, and what is called, in traces.
@@ -140,10 +140,16 @@ impl Instance {
         *self.revoked.borrow()
     }
 
-    /// Ends when what it may do is taken back.
-    pub(crate) async fn until_revoked(&self) {
-        // The sender is our own.
-        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    /// Ends when what it may do is taken back, or it is stopped; with which of
+    /// these it was.
+    pub(crate) async fn until_cut_off(&self) -> &'static str {
+        let (mut revoked, mut stopped) = (self.revoked.subscribe(), self.stopped.subscribe());
+        // The senders are our own, and outlive this.
+        tokio::select! {
+            biased;
+            _ = revoked.wait_for(|revoked| *revoked) => "what was granted has been taken back",
+            _ = stopped.wait_for(|stopped| *stopped) => "it may not run any more",
+        }
     }
 
     /// Writes a row of the audit log.

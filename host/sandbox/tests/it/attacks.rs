@@ -13,6 +13,7 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use faultline_domain::attach::Attach;
 use faultline_domain::audit::Stage;
@@ -121,7 +122,13 @@ impl Scene {
         if attack.revoked {
             self.loaded.revoke();
         }
+        let began = Instant::now();
         let answers = self.answers(attack);
+        if let Some(most) = attack.within_ms {
+            let took = began.elapsed();
+            let most = Duration::from_millis(most);
+            assert!(took < most, "{}: took {took:?}", attack.name);
+        }
         let rows = self.services.rows.lock().expect("no panic");
         Outcome {
             answers,
@@ -153,7 +160,7 @@ impl Scene {
         match poller.poll(Some(errands.as_bytes()), 1) {
             Ok(page) => serde_json::from_slice(&page.into_payloads()[0].body).expect("JSON"),
             Err(CallError::Fault(fault)) => vec![told(fault)],
-            Err(error) => panic!("{}: {error}", attack.name),
+            Err(CallError::Failure(failure)) => vec![told(failure.to_fault())],
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Answer {
     hangs: bool,
     /// The instance is revoked before anything comes.
     pub(super) revokes: bool,
+    /// The instance is stopped before anything comes.
+    pub(super) stops: bool,
     /// Just these bytes.
     raw: Option<String>,
 }
@@ -137,7 +139,10 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: &Told) {
     if answer.revokes {
         told.loaded.upgrade().expect("under test").revoke();
     }
-    if answer.hangs || answer.revokes {
+    if answer.stops {
+        told.loaded.upgrade().expect("under test").stop();
+    }
+    if answer.hangs || answer.revokes || answer.stops {
         // Until the other side gives up.
         let _ = stream.read(&mut [0; 1]).await;
         return;
