@@ -349,9 +349,15 @@ impl Egress {
                 .sum::<usize>();
         allowance.send(sent, around.now()).map_err(Fault::from)?;
         traffic.sent = sent;
-        let opened =
-            connection::open(&*self.network, &self.trust, &hop.destination, &addresses).await;
-        let (mut connection, address) = opened.map_err(unavailable)?;
+        let (network, destination) = (&*self.network, &hop.destination);
+        let opened = connection::open(
+            network,
+            &self.trust,
+            destination,
+            &addresses,
+            hop.deadline.at,
+        );
+        let (mut connection, address) = opened.await.map_err(unavailable)?;
         traffic.address = Some(address);
         let response = connection.sender.send_request(request).await;
         let response = response.map_err(|error| unavailable(format!("HTTP: {error}")))?;
