@@ -149,6 +149,10 @@ pub enum Happening {
         facts: Facts,
         /// Why.
         because: Because,
+        /// Who said so, and when, if that was before: of a member of an incident
+        /// that was merged into this one. None if the event itself says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Act>,
     },
     /// An alert is no member any more.
     Left {
@@ -232,6 +236,24 @@ pub struct IncidentEvent {
     pub author: Author,
     /// What happened.
     pub happening: Happening,
+}
+
+impl IncidentEvent {
+    /// Why an alert is a member, if this is how it became one.
+    pub fn edge(&self) -> Option<Edge> {
+        let Happening::Joined { because, said, .. } = &self.happening else {
+            return None;
+        };
+        let (author, at) = match said {
+            Some(said) => (&said.author, said.at),
+            None => (&self.author, self.at),
+        };
+        Some(Edge {
+            because: because.clone(),
+            author: author.clone(),
+            at,
+        })
+    }
 }
 
 /// An alert in an incident, and why.
@@ -337,19 +359,15 @@ impl Incident {
         };
         match &event.happening {
             Happening::Opened { .. } | Happening::Absorbed { .. } => {}
-            Happening::Joined {
-                alert,
-                facts,
-                because,
-            } => {
+            Happening::Joined { alert, facts, .. } => {
                 self.last = self.last.max(facts.at).max(event.at);
-                let edge = Edge {
-                    because: because.clone(),
-                    author: event.author.clone(),
-                    at: event.at,
-                };
-                let facts = facts.clone();
-                self.members.insert(*alert, Member { facts, edge });
+                if let Some(edge) = event.edge() {
+                    let member = Member {
+                        facts: facts.clone(),
+                        edge,
+                    };
+                    self.members.insert(*alert, member);
+                }
             }
             Happening::Left { alert, .. } => {
                 self.members.remove(alert);

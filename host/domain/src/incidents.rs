@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::entity::Entity;
 use crate::envelope::Position;
 use crate::id::{AlertId, IncidentId, InstanceName, ScopeName};
-use crate::incident::{Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
+use crate::incident::{Act, Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
 use crate::proposal::{Because, Cause, Proposal, Reference, Target, Verdict};
 use crate::situation::{AlertView, Contents, Situation};
 use crate::time::Timestamp;
@@ -544,6 +544,10 @@ impl Incidents {
                     alert: *alert,
                     facts: member.facts.clone(),
                     because: member.edge.because.clone(),
+                    said: Some(Act {
+                        at: member.edge.at,
+                        author: member.edge.author.clone(),
+                    }),
                 })
                 .collect();
             let merged = Happening::MergedInto {
@@ -800,6 +804,7 @@ fn joined(member: &AlertView, because: &Because) -> Happening {
         alert: member.id,
         facts: Facts::from(member),
         because: because.clone(),
+        said: None,
     }
 }
 
