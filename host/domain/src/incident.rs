@@ -263,6 +263,10 @@ pub struct Member {
     pub facts: Facts,
     /// Why it is a member.
     pub edge: Edge,
+    /// When the incident learnt of what the alert is now, which can be long after
+    /// it came about.
+    #[serde(default)]
+    pub learnt: Timestamp,
 }
 
 /// A ranked cause.
@@ -365,6 +369,7 @@ impl Incident {
                     let member = Member {
                         facts: facts.clone(),
                         edge,
+                        learnt: event.at,
                     };
                     self.members.insert(*alert, member);
                 }
@@ -376,6 +381,7 @@ impl Incident {
                 self.last = self.last.max(facts.at);
                 if let Some(member) = self.members.get_mut(alert) {
                     member.facts = facts.clone();
+                    member.learnt = event.at;
                 }
             }
             Happening::Blamed { cause, because } => self.blame(cause, because, act()),
@@ -443,6 +449,17 @@ impl Incident {
             .map(|member| member.facts.started)
             .min()
             .unwrap_or(self.opened)
+    }
+
+    /// Since when the incident has known that no member fires: not the moment at
+    /// which senders say that it was over, which can be before it was opened.
+    pub fn quiet_since(&self) -> Timestamp {
+        self.members
+            .values()
+            .map(|member| member.facts.at.max(member.learnt))
+            .max()
+            .unwrap_or(self.last)
+            .max(self.opened)
     }
 
     /// Whether any member fires.

@@ -266,13 +266,7 @@ impl Incidents {
         for incident in self.by_id.values() {
             match (incident.phase, &incident.resolved) {
                 (Phase::Open | Phase::Acknowledged, _) if !incident.is_firing() => {
-                    let quiet_since = incident
-                        .members
-                        .values()
-                        .map(|member| member.facts.at)
-                        .max()
-                        .unwrap_or(incident.last);
-                    let at = quiet_since.plus(self.policy.resolve_delay);
+                    let at = incident.quiet_since().plus(self.policy.resolve_delay);
                     let resolution = Resolution::MembersResolved;
                     due.push((at, incident.id, Happening::Resolved { resolution }));
                 }

@@ -314,7 +314,7 @@ fn resolves_after_the_delay_reopens_within_the_window_and_closes_after_it() {
     assert_eq!(words(&events), ["resolved"]);
     assert_eq!(
         events[0].at,
-        Timestamp::from_secs(160),
+        Timestamp::from_secs(161),
         "due then, noticed later"
     );
 
@@ -336,13 +336,32 @@ fn resolves_after_the_delay_reopens_within_the_window_and_closes_after_it() {
 }
 
 #[test]
-fn events_that_were_kept_before_are_read() {
+fn what_was_over_long_ago_is_quiet_since_that_is_known() {
+    let mut world = World::new(&["a"]);
+    world.opened(&["a"]);
+    // Over before the incident was opened, as the sender says now.
+    world
+        .incidents
+        .alert_changed(&alert("a", false, 15), moment(200));
+    assert!(world.incidents.pass_time(moment(259)).is_empty());
+    let events = world.incidents.pass_time(moment(300));
+    assert_eq!(words(&events), ["resolved"]);
+    assert_eq!(events[0].at, Timestamp::from_secs(260));
+}
+
+#[test]
+fn events_and_members_that_were_kept_before_are_read() {
     let mut world = World::new(&["a"]);
     let (events, _) = world.propose(20, vec![open("t", &["a"])]);
     let joined = serde_json::to_value(&events[1]).expect("JSON");
     assert_eq!(joined["happening"]["joined"].get("said"), None);
     let read: IncidentEvent = serde_json::from_value(joined).expect("reads");
     assert_eq!(read, events[1]);
+    let incident = world.incidents.get(events[0].incident).expect("open");
+    let mut member = serde_json::to_value(&incident.members[&id("a")]).expect("JSON");
+    member.as_object_mut().expect("an object").remove("learnt");
+    let member: crate::incident::Member = serde_json::from_value(member).expect("reads");
+    assert_eq!(member.learnt, Timestamp::ZERO);
 }
 
 #[test]
