@@ -168,6 +168,29 @@ fn secrets_go_where_they_are_attached() {
 }
 
 #[test]
+fn what_was_granted_for_one_use_is_not_granted_for_another() {
+    let hidden = request("key", Use::Secret, true);
+    let seen = request("key", Use::SecretReveal, true);
+    let mut grant = granted(&hidden);
+    grant.terms.secret = Some("env:KEY".parse().expect("a reference"));
+    let errors = resolve(&[seen], std::slice::from_ref(&grant)).expect_err("changed");
+    assert!(
+        matches!(errors[0], GrantError::Changed { .. }),
+        "{errors:?}"
+    );
+    let requested = [hidden];
+    let effective = resolve(&requested, std::slice::from_ref(&grant)).expect("granted");
+    assert!(effective.secret("key", Use::Secret, NOW).is_ok());
+
+    // Grants that were given before the use was kept are read, and hold.
+    let mut kept = serde_json::to_value(&grant).expect("JSON");
+    let asked = kept["terms"]["asked"].as_object_mut().expect("an object");
+    assert!(asked.remove("using").is_some());
+    let old: Grant = serde_json::from_value(kept).expect("reads");
+    assert!(resolve(&requested, &[old]).is_ok());
+}
+
+#[test]
 fn addresses_need_a_network_that_was_granted() {
     let requested = [
         http("api", &["GET https://api.example.com/**"]),
