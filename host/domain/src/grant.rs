@@ -106,7 +106,7 @@ impl Request {
         self.id == before.id
             && self.using == before.using
             && self.rules.iter().all(|rule| before.rules.contains(rule))
-            && (self.attach.is_none() || self.attach == before.attach)
+            && self.attach == before.attach
     }
 
     /// What it comes to with a configuration. `setting` gives what a key of
@@ -146,7 +146,8 @@ impl Asked {
         let is_same_use = then.using.is_none() || self.using == then.using;
         is_same_use
             && self.rules.iter().all(was_asked)
-            && (self.attach.is_none() || self.attach == then.attach)
+            // Attached to nothing it can be computed with.
+            && self.attach == then.attach
     }
 }
 

@@ -154,8 +154,19 @@ fn secrets_go_where_they_are_attached() {
     let error = ask("https://two.example.com/", "key").expect_err("elsewhere");
     assert!(error.contains("not attached to `two`"), "{error}");
     assert!(ask("https://one.example.com/", "other").is_err());
-    assert!(effective.secret("key", Use::Secret, NOW).is_ok());
+    let error = effective.secret("key", Use::Secret, NOW);
+    assert!(error.expect_err("attached").contains("goes with requests"));
     assert!(effective.secret("key", Use::SecretReveal, NOW).is_err());
+
+    // Attached to nothing it could be computed with: that was not asked for.
+    let mut loose = requested.clone();
+    loose[2].attach = None;
+    assert!(!loose[2].asks_no_more_than(&requested[2]));
+    let errors = resolve(&loose, &grants).expect_err("changed");
+    assert!(
+        matches!(errors[0], GrantError::Changed { .. }),
+        "{errors:?}"
+    );
 
     // Attached to more than before: somebody has to look at it.
     let mut grown = requested.clone();
