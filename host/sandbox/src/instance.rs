@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::guest::Call;
 use crate::repeats::Repeats;
-use crate::services::{Pending, ServiceError, Services};
+use crate::services::{Pending, ServiceError, Services, Unanswered};
 use crate::stats::Stats;
 
 /// The most rows about denials of one sort in ten seconds. What a plugin tries now
@@ -177,7 +177,8 @@ impl Instance {
             stage,
             detail: detail.to_string(),
         };
-        within(AUDIT_WAIT_MAX, self.services.audit(entry)).await
+        let written = within(AUDIT_WAIT_MAX, self.services.audit(entry)).await;
+        written.map_err(|error| ServiceError(error.to_string()))
     }
 
     /// Asks the rest of the host for something and waits for the answer, as
@@ -187,12 +188,9 @@ impl Instance {
         &'a self,
         wait_max: Duration,
         ask: impl FnOnce(&'a dyn Services) -> Pending<'a, T>,
-    ) -> Result<T, ServiceError> {
-        self.wait(wait_max, ask(&*self.services))
-    }
-
-    fn wait<T>(&self, wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
-        self.runtime.block_on(within(wait_max, pending))
+    ) -> Result<T, Unanswered> {
+        let pending = within(wait_max, ask(&*self.services));
+        self.runtime.block_on(pending)
     }
 
     /// A guest of this instance failed: it is counted, and recorded unless
@@ -252,10 +250,11 @@ impl Instance {
     }
 }
 
-async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
-    tokio::time::timeout(wait_max, pending)
-        .await
-        .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
+async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, Unanswered> {
+    match tokio::time::timeout(wait_max, pending).await {
+        Ok(answer) => answer.map_err(Unanswered::from),
+        Err(_) => Err(Unanswered::Late(wait_max)),
+    }
 }
 
 /// Waits for what was asked of the rest of the host, on a thread that may.
@@ -263,7 +262,7 @@ pub(crate) fn wait<T>(
     runtime: &Handle,
     wait_max: Duration,
     pending: Pending<'_, T>,
-) -> Result<T, ServiceError> {
+) -> Result<T, Unanswered> {
     runtime.block_on(within(wait_max, pending))
 }
 
