@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
-use faultline_domain::time::Timestamp;
 use faultline_egress::Allowance;
 use faultline_own_traces as own_traces;
 use thiserror::Error;
@@ -17,7 +16,7 @@ use crate::instance::Instance;
 use crate::limiter::{Hit, Limiter};
 use crate::meter::Meter;
 use crate::stats::Ended;
-use crate::wasi::NullWasi;
+use crate::wasi::{NullWasi, Shows};
 
 /// What host functions find in the store.
 pub(crate) struct GuestState {
@@ -202,9 +201,9 @@ impl<E> Guest<E> {
         }
     }
 
-    /// The data of the calls that follow is of this time.
-    pub(crate) fn reach(&mut self, time: Timestamp) {
-        self.store.data_mut().wasi.reach(time);
+    /// What the clock shows during the call that follows.
+    pub(crate) fn show(&mut self, shows: Shows) {
+        self.store.data_mut().wasi.begin(shows);
     }
 
     /// The bytes of memory that it has taken.
