@@ -318,7 +318,8 @@ pub enum Failure {
     /// Its answer broke the contract.
     #[error("contract: {0}")]
     Contract(String),
-    /// It could not be started.
+    /// The host could not start it: no slot was free, or the machine gave no
+    /// memory. Nothing that it did itself.
     #[error("start: {0}")]
     Start(String),
     /// The host stopped it in the middle of its call, as it may not run any
@@ -328,13 +329,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The code of [`Failure::Start`].
+    pub const START: &'static str = "start";
+
     /// One word, the same in errors, metrics and the audit log.
     pub const fn code(&self) -> &'static str {
         match self {
             Failure::Trap(_) => "trap",
             Failure::Limit { limit, .. } => limit.as_str(),
             Failure::Contract(_) => "contract",
-            Failure::Start(_) => "start",
+            Failure::Start(_) => Self::START,
             Failure::Stopped => "stopped",
         }
     }

@@ -9,7 +9,7 @@ use faultline_egress::Allowance;
 use faultline_own_traces as own_traces;
 use thiserror::Error;
 use wasmtime::component::InstancePre;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::convert::line;
 use crate::instance::Instance;
@@ -189,7 +189,7 @@ impl<E> Guest<E> {
         let starting = own_traces::call(instance.callee(Call::Start));
         let started = pre
             .instantiate(&mut store)
-            .map_err(|error| failure_of(&error, store.data()))
+            .map_err(|error| start_failure_of(&error, store.data()))
             .and_then(|started| load(&mut store, &started).map_err(|error| misshapen(&error)));
         starting.returned(started.as_ref().err().map_or("ok", Failure::code));
         match started {
@@ -286,6 +286,20 @@ fn misshapen(error: &wasmtime::Error) -> Failure {
         "does not fit faultline:plugin@0.1.0: {}",
         described(error)
     ))
+}
+
+/// What an error means that came about while a guest was started. What ran has
+/// a trace of where it was; what nothing ran for is the host's want of room.
+fn start_failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
+    match failure_of(error, state) {
+        Failure::Trap(what)
+            if error.downcast_ref::<Trap>().is_none()
+                && error.downcast_ref::<WasmBacktrace>().is_none() =>
+        {
+            Failure::Start(what)
+        }
+        failure => failure,
+    }
 }
 
 /// What an error of the engine means.
