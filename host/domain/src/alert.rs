@@ -20,6 +20,7 @@ use crate::envelope::Position;
 use crate::finding::Band;
 use crate::id::{AlertId, InstanceName, SourceName};
 use crate::labels::Labels;
+use crate::proposal::Blob;
 use crate::severity::Severity;
 use crate::signal::{AlertReport, StatedSeverity};
 use crate::time::Timestamp;
@@ -143,6 +144,9 @@ pub struct Measurement {
     pub value: Option<f64>,
     /// What was expected.
     pub expected: Option<Band>,
+    /// What the detector said in a shape of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Blob>,
 }
 
 /// A condition with an identity, a state and a history.
