@@ -71,7 +71,8 @@ pub enum Limit {
     Wall,
     /// Depth of calls.
     Stack,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function.
     Output,
     /// Items in one answer.
     Items,
@@ -199,7 +200,8 @@ pub struct Limits {
     pub cpu_per_call: Duration,
     /// Time on the clock in one call.
     pub wall_per_call: Duration,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function. Each crossing begins anew.
     pub output_bytes: u64,
     /// Items (signals, rows, findings, proposals) in one answer.
     pub items: u64,

@@ -124,7 +124,10 @@ impl GuestState {
         }
         let message =
             format!("did more than {ACTS_MAX} things in one call that are put on the audit log");
-        Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
+        Err(wasmtime::Error::new(Hit::new(
+            Limit::HostCalls,
+            message,
+        )))
     }
 
     /// As [`GuestState::enter_act`], for functions that wait for the rest of the
@@ -338,7 +341,7 @@ fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
         let most = state.instance.spec.limits.output_bytes;
         return Failure::Limit {
             limit: Limit::Output,
-            message: format!("gave the host more than {most} bytes in one call"),
+            message: format!("gave the host more than {most} bytes at once"),
         };
     }
     if cause.contains(HANDLES_EXHAUSTED) {
