@@ -78,6 +78,8 @@ pub enum Limit {
     Items,
     /// Calls of host functions in one call.
     HostCalls,
+    /// Of these, those that are put on the audit log.
+    RecordedCalls,
     /// Bytes of log lines a minute.
     Log,
     /// Bytes of durable state.
@@ -143,6 +145,7 @@ impl Limit {
             Limit::Output => "limit.output",
             Limit::Items => "limit.items",
             Limit::HostCalls => "limit.host-calls",
+            Limit::RecordedCalls => "limit.recorded-calls",
             Limit::Log => "limit.log",
             Limit::Kv => "limit.kv",
             Limit::State => "limit.state",

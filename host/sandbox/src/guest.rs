@@ -125,7 +125,7 @@ impl GuestState {
         let message =
             format!("did more than {ACTS_MAX} things in one call that are put on the audit log");
         Err(wasmtime::Error::new(Hit::new(
-            Limit::HostCalls,
+            Limit::RecordedCalls,
             message,
         )))
     }

@@ -110,3 +110,39 @@ fn finding_of(raw: wit::Finding, rows: usize) -> Result<Finding, Failure> {
         extra,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::faultline::plugin::types;
+
+    #[test]
+    fn what_a_finding_says_in_its_own_shape_is_kept_up_to_a_size() {
+        let with = |bytes: usize| {
+            let finding = wit::Finding {
+                key: "k".to_owned(),
+                firing: true,
+                subject: wit::Subject::Series(1),
+                row: None,
+                title: "t".to_owned(),
+                severity: "high".to_owned(),
+                score: 0.5,
+                started: 1,
+                at: 2,
+                value: None,
+                expected: None,
+                attributes: Vec::new(),
+                extra: Some(types::Blob {
+                    media_type: "a/b".to_owned(),
+                    bytes: vec![7; bytes],
+                }),
+            };
+            findings_of(vec![finding], 0)
+        };
+        let kept = with(EXTRA_BYTES_MAX - 3).expect("as much as it may");
+        let extra = kept[0].extra.as_ref().expect("kept");
+        assert_eq!((extra.media_type.as_str(), extra.bytes[0]), ("a/b", 7));
+        let failure = with(EXTRA_BYTES_MAX).expect_err("too much");
+        assert!(failure.to_string().contains("its extra has"), "{failure}");
+    }
+}
