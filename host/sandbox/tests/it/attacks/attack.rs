@@ -140,7 +140,7 @@ impl Attack {
     /// Whether the instance is of no use afterwards.
     pub(super) fn is_revoked(&self) -> bool {
         let mut answers = self.answers.iter();
-        self.revoked || answers.any(|answer| answer.revokes || answer.stops)
+        self.revoked || answers.any(|answer| answer.meanwhile.is_some())
     }
 
     /// The capabilities `http`, and their rules.

@@ -40,12 +40,18 @@ pub(super) struct Answer {
     drips: bool,
     /// Nothing comes, ever.
     hangs: bool,
-    /// The instance is revoked before anything comes.
-    pub(super) revokes: bool,
-    /// The instance is stopped before anything comes.
-    pub(super) stops: bool,
+    /// What becomes of the instance before anything comes.
+    pub(super) meanwhile: Option<Meanwhile>,
     /// Just these bytes.
     raw: Option<String>,
+}
+
+/// What can become of an instance while a server thinks.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Meanwhile {
+    Revoked,
+    Stopped,
 }
 
 /// What was heard during one attack.
@@ -139,13 +145,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: &Told) {
         body: "ok".to_owned(),
         ..Answer::default()
     });
-    if answer.revokes {
-        told.loaded.upgrade().expect("under test").revoke();
+    let loaded = || told.loaded.upgrade().expect("under test");
+    match answer.meanwhile {
+        Some(Meanwhile::Revoked) => loaded().revoke(),
+        Some(Meanwhile::Stopped) => loaded().stop(),
+        None => {}
     }
-    if answer.stops {
-        told.loaded.upgrade().expect("under test").stop();
-    }
-    if answer.hangs || answer.revokes || answer.stops {
+    if answer.hangs || answer.meanwhile.is_some() {
         // Until the other side gives up.
         let _ = stream.read(&mut [0; 1]).await;
         return;
