@@ -67,7 +67,8 @@ pub struct LimitOverrides {
     #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub wall_per_call_ms: Option<u64>,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function.
     #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub output_bytes: Option<u64>,

@@ -173,7 +173,7 @@ fn enough(rows: &[Row], grant: &Grant) -> Vec<Rule> {
 #[cfg(test)]
 mod tests {
     use faultline_domain::audit::{Entry, GENESIS};
-    use faultline_domain::grant::Asked;
+    use faultline_domain::grant::{Asked, Use};
     use faultline_domain::time::Timestamp;
     use serde_json::json;
 
@@ -238,6 +238,7 @@ mod tests {
 
         let rules = vec!["* https://*.example.com/a/**".parse().expect("a rule")];
         let asked = Asked {
+            using: Some(Use::Http),
             rules,
             attach: None,
         };

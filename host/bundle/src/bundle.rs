@@ -293,12 +293,16 @@ impl Reader {
             Err(error) => return Err(unreadable(error)),
         };
         let mut names = Vec::new();
-        for entry in entries.take(BUNDLE_FILES_MAX + 1) {
+        for entry in entries {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let extension = Path::new(&name).extension();
             if extension.is_some_and(|extension| extension == "json") {
                 names.push(name);
+            }
+            // All or none: which come first is for the file system to say.
+            if names.len() > BUNDLE_FILES_MAX {
+                return Err(BundleError::TooLarge(path.clone()));
             }
         }
         names.sort_unstable();
@@ -384,6 +388,27 @@ mod tests {
                 files[index].0
             );
         }
+    }
+
+    #[test]
+    fn golden_cases_are_read_whatever_lies_beside_them() {
+        let folder = folder(&[]);
+        for (name, content) in good() {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, content).expect("writes");
+        }
+        let before = Bundle::read_folder(folder.path()).expect("good").digest();
+        for number in 0..4 * BUNDLE_FILES_MAX {
+            fs::write(folder.path().join(format!("tests/{number}.txt")), "").expect("writes");
+        }
+        let beside = Bundle::read_folder(folder.path()).expect("good").digest();
+        assert_eq!(beside, before);
+        for number in 0..=BUNDLE_FILES_MAX {
+            fs::write(folder.path().join(format!("tests/{number}.json")), "").expect("writes");
+        }
+        let error = Bundle::read_folder(folder.path()).expect_err("too many");
+        assert!(matches!(error, BundleError::TooLarge(_)), "{error}");
     }
 
     #[test]

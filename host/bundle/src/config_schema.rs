@@ -51,7 +51,10 @@ pub enum ConfigError {
     DefaultsTooLong,
     /// And again: what would take for ever, or refers to what this host does not
     /// follow.
-    #[error("the component's config schema refers to itself without end, or by other than `#/…`")]
+    #[error(
+        "the component's config schema refers to itself without end, by other than `#/…`, or with \
+         keywords that this host does not follow"
+    )]
     Unbounded,
 }
 
@@ -125,13 +128,12 @@ impl ConfigSchema {
         let mut filler = Filler {
             root: &self.schema,
             bytes_left: CONFIG_BYTES_MAX,
+            visits: Visits::default(),
         };
-        filler
-            .fill(&mut config, &self.schema, 0)
-            .ok_or(ConfigError::DefaultsTooLong)?;
+        filler.fill(&mut config, &self.schema, 0)?;
         let mut walk = Walk {
             root: &self.schema,
-            visits_left: VISITS_MAX,
+            visits: Visits::default(),
             way: Vec::new(),
         };
         walk.visit(&self.schema, &config, 0)
@@ -181,10 +183,27 @@ fn all(value: &Value) -> Vec<&Value> {
     }
 }
 
+/// How many there may still be of what [`VISITS_MAX`] counts.
+struct Visits(usize);
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self(VISITS_MAX)
+    }
+}
+
+impl Visits {
+    /// None if that is too many.
+    fn take(&mut self, count: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(count)?;
+        Some(())
+    }
+}
+
 /// Goes where a validator would go at most, and counts.
 struct Walk<'a> {
     root: &'a Value,
-    visits_left: usize,
+    visits: Visits,
     /// What is referred to, and held against what, on the way here. A validator
     /// does not go in circles either.
     way: Vec<(*const Value, *const Value)>,
@@ -193,7 +212,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// None if it comes to too much.
     fn visit(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<()> {
-        self.visits_left = self.visits_left.checked_sub(1)?;
+        self.visits.take(1)?;
         if depth > VISITS_DEPTH_MAX {
             return None;
         }
@@ -203,7 +222,7 @@ impl Walk<'_> {
         for (keyword, part) in schema {
             match (keyword.as_str(), part) {
                 ("$ref", Value::String(reference)) => {
-                    let target = self.root.pointer(reference.strip_prefix('#')?)?;
+                    let target = target(reference, self.root)?;
                     let step = (std::ptr::from_ref(target), std::ptr::from_ref(value));
                     if !self.way.contains(&step) {
                         self.way.push(step);
@@ -214,13 +233,14 @@ impl Walk<'_> {
                 // These would be followed to places that this does not see.
                 ("$dynamicRef" | "$recursiveRef", _) => return None,
                 ("$id", _) if depth > 0 => return None,
-                ("allOf" | "anyOf" | "oneOf" | "dependentSchemas", parts) => {
+                ("allOf" | "anyOf" | "oneOf" | "dependentSchemas" | "dependencies", parts) => {
                     for part in all(parts) {
                         self.visit(part, value, depth + 1)?;
                     }
                 }
                 ("not" | "if" | "then" | "else", part) => self.visit(part, value, depth + 1)?,
                 ("properties", Value::Object(properties)) => {
+                    self.visits.take(properties.len())?;
                     for (name, part) in properties {
                         if let Some(value) = value.get(name) {
                             self.visit(part, value, depth + 1)?;
@@ -246,6 +266,21 @@ impl Walk<'_> {
                         self.visit(part, value, depth + 1)?;
                     }
                 }
+                ("propertyNames", part) => {
+                    for name in value.as_object().into_iter().flat_map(Map::keys) {
+                        self.visit(part, &Value::String(name.clone()), depth + 1)?;
+                    }
+                }
+                (
+                    "enum" | "const" | "required" | "dependentRequired" | "type",
+                    Value::Array(_) | Value::Object(_),
+                ) => self.visits.take(all(part).len())?,
+                // Looked into only by who refers to it, or by nobody.
+                ("$defs" | "definitions" | "default" | "examples" | "$vocabulary", _) => {}
+                // A remark of the author's.
+                (keyword, _) if keyword.starts_with("x-") => {}
+                // It may apply what it holds, in a way that this does not count.
+                (_, Value::Array(_) | Value::Object(_)) => return None,
                 _ => {}
             }
         }
@@ -262,16 +297,22 @@ struct Filler<'a> {
     /// How much may still be filled in. A default can have properties with
     /// defaults, twice as many at each level.
     bytes_left: usize,
+    visits: Visits,
 }
 
 impl<'a> Filler<'a> {
-    /// None if it comes to too much.
-    fn fill(&mut self, value: &mut Value, schema: &'a Value, depth: usize) -> Option<()> {
+    fn fill(
+        &mut self,
+        value: &mut Value,
+        schema: &'a Value,
+        depth: usize,
+    ) -> Result<(), ConfigError> {
+        self.visits.take(1).ok_or(ConfigError::Unbounded)?;
         let Some(schema) = follow(schema, self.root) else {
-            return Some(());
+            return Ok(());
         };
         if depth >= DEPTH_MAX {
-            return Some(());
+            return Ok(());
         }
         match value {
             Value::Object(object) => self.fill_object(object, schema, depth),
@@ -279,9 +320,9 @@ impl<'a> Filler<'a> {
                 Some(schema) => items
                     .iter_mut()
                     .try_for_each(|item| self.fill(item, schema, depth + 1)),
-                None => Some(()),
+                None => Ok(()),
             },
-            _ => Some(()),
+            _ => Ok(()),
         }
     }
 
@@ -290,15 +331,18 @@ impl<'a> Filler<'a> {
         object: &mut Map<String, Value>,
         schema: &'a Value,
         depth: usize,
-    ) -> Option<()> {
+    ) -> Result<(), ConfigError> {
         let properties = schema.get("properties").and_then(Value::as_object);
+        let looked_at = properties.map_or(0, Map::len);
+        self.visits.take(looked_at).ok_or(ConfigError::Unbounded)?;
         for (name, property) in properties.into_iter().flatten() {
             let property = follow(property, self.root).unwrap_or(property);
             if !object.contains_key(name)
                 && let Some(default) = property.get("default")
             {
                 let bytes = name.len() + default.to_string().len();
-                self.bytes_left = self.bytes_left.checked_sub(bytes)?;
+                let left = self.bytes_left.checked_sub(bytes);
+                self.bytes_left = left.ok_or(ConfigError::DefaultsTooLong)?;
                 object.insert(name.clone(), default.clone());
             }
             if let Some(value) = object.get_mut(name) {
@@ -312,8 +356,18 @@ impl<'a> Filler<'a> {
                 }
             }
         }
-        Some(())
+        Ok(())
     }
+}
+
+/// Where a reference leads to within the document. What is written with `%` is
+/// read by the validator and not here, and would lead it where nobody counts.
+fn target<'a>(reference: &str, root: &'a Value) -> Option<&'a Value> {
+    let pointer = reference.strip_prefix('#')?;
+    if pointer.contains('%') {
+        return None;
+    }
+    root.pointer(pointer)
 }
 
 /// The schema that a `$ref` within the document points to.
@@ -321,7 +375,7 @@ fn follow<'a>(schema: &'a Value, root: &'a Value) -> Option<&'a Value> {
     let mut schema = schema;
     for _ in 0..DEPTH_MAX {
         match schema.get("$ref").and_then(Value::as_str) {
-            Some(reference) => schema = root.pointer(reference.strip_prefix('#')?)?,
+            Some(reference) => schema = target(reference, root)?,
             None => return Some(schema),
         }
     }
@@ -416,29 +470,99 @@ mod tests {
 
     #[test]
     fn defaults_within_defaults_come_to_an_end() {
-        let schema = r##"{"type": "object", "default": {}, "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}"##;
-        let schema = ConfigSchema::parse(schema).expect("a schema");
-        assert_eq!(schema.resolve("{}"), Err(ConfigError::DefaultsTooLong));
+        let resolve = |default: Value| {
+            let twice = json!({"a": {"$ref": "#"}, "b": {"$ref": "#"}});
+            let schema = json!({"type": "object", "default": default, "properties": twice});
+            let schema = ConfigSchema::parse(&schema.to_string()).expect("a schema");
+            schema.resolve("{}")
+        };
+        assert_eq!(resolve(json!({})), Err(ConfigError::Unbounded));
+        let long = json!({"c": "x".repeat(1_000)});
+        assert_eq!(resolve(long), Err(ConfigError::DefaultsTooLong));
     }
 
     #[test]
     fn a_schema_that_unfolds_without_end_is_checked_in_time() {
-        let levels = 40;
-        let mut definitions = Map::new();
-        for level in 0..levels {
-            let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
-            let both = json!({"allOf": [next, {"anyOf": [next, next]}]});
-            definitions.insert(format!("l{level}"), both);
-        }
-        definitions.insert(format!("l{levels}"), json!({"required": ["x"]}));
-        let schema = json!({"type": "object", "$ref": "#/$defs/l0", "$defs": definitions});
-        let (done, wait) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let resolved = ConfigSchema::parse(&schema.to_string()).and_then(|s| s.resolve("{}"));
-            let _ = done.send(resolved);
+        let doubled = |to: &str, both: &dyn Fn(Value) -> Value| {
+            let levels = 40;
+            let mut definitions = Map::new();
+            for level in 0..levels {
+                let next = json!({"$ref": format!("{to}l{}", level + 1)});
+                definitions.insert(format!("l{level}"), both(next));
+            }
+            definitions.insert(format!("l{levels}"), json!({"required": ["x"]}));
+            json!({"type": "object", "$ref": "#/$defs/l0", "$defs": definitions})
+        };
+        let twice = |next: Value| json!({"allOf": [next, {"anyOf": [next, next]}]});
+        let needed = |next: Value| json!({"dependencies": {"a": next, "b": next}});
+        let of_names = json!({
+            "type": "object",
+            "propertyNames": doubled("#/propertyNames/$defs/", &twice)
         });
-        let answer = wait.recv_timeout(std::time::Duration::from_secs(20));
-        assert_eq!(answer, Ok(Err(ConfigError::Unbounded)));
+        let of_names = of_names
+            .to_string()
+            .replace("#/$defs/l0", "#/propertyNames/$defs/l0");
+        for schema in [
+            doubled("#/$defs/", &twice).to_string(),
+            doubled("#/%24defs/", &twice).to_string(),
+            doubled("#/$defs/", &needed).to_string(),
+            of_names,
+        ] {
+            let (done, wait) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let parsed = ConfigSchema::parse(&schema);
+                let resolved = parsed.and_then(|s| s.resolve(r#"{"a": 1, "b": {"c": 1}}"#));
+                let _ = done.send(resolved);
+            });
+            let answer = wait.recv_timeout(std::time::Duration::from_secs(20));
+            assert!(
+                matches!(
+                    answer,
+                    Ok(Err(ConfigError::Unbounded | ConfigError::BadSchema(_)))
+                ),
+                "{answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_would_be_filled_in_without_end_is_given_up_in_time() {
+        // Each object has all properties, each of which is such an object.
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let properties: Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"$ref": "#"})))
+            .chain((0..2_000).map(|number| (number.to_string(), json!({}))))
+            .collect();
+        let schema = json!({"type": "object", "properties": properties});
+        let schema = ConfigSchema::parse(&schema.to_string()).expect("a schema");
+        let many = vec![json!({"a": {}, "b": {}}); 8];
+        let config: Map<String, Value> = names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(many)
+            .collect();
+        let deep = (0..6).fold(Value::from(config), |inner, _| json!({"a": inner, "b": {}}));
+        assert!(schema.resolve("{}").is_ok());
+        let large = json!({"a": vec![deep.clone(); 20]});
+        let _ = schema.resolve(&large.to_string());
+        let list = json!({"type": "object", "properties": {"l": {"items": schema.schema}}});
+        let list = list
+            .to_string()
+            .replace("\"#\"", "\"#/properties/l/items\"");
+        let list = ConfigSchema::parse(&list).expect("a schema");
+        let config = json!({"l": vec![deep; 100]}).to_string();
+        assert_eq!(list.resolve(&config), Err(ConfigError::Unbounded));
+    }
+
+    #[test]
+    fn keywords_that_are_not_followed_are_refused_where_they_apply() {
+        let schema = r#"{"type": "object", "contentSchema": {"allOf": [true]}}"#;
+        let schema = ConfigSchema::parse(schema).expect("a schema");
+        assert_eq!(schema.resolve("{}"), Err(ConfigError::Unbounded));
+        let schema = r#"{"type": "object", "x-order": ["b", "a"]}"#;
+        let schema = ConfigSchema::parse(schema).expect("a schema");
+        assert!(schema.resolve("{}").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use faultline_domain::attach::Attach;
 use faultline_domain::grant::{Request, Use};
 use faultline_domain::plugin::{Inputs, Kind, Reuse};
 use faultline_domain::rule::RuleTemplate;
+use faultline_domain::text::steers;
 use semver::Version;
 use serde::Deserialize;
 use thiserror::Error;
@@ -458,9 +459,7 @@ fn check_attached(requests: &[Request]) -> Result<(), String> {
 /// People decide by these texts, at a terminal: nothing in them may move its
 /// cursor, begin a line, or turn the direction of writing.
 fn check_text(key: &str, text: &str) -> Result<(), String> {
-    let steers =
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.chars().any(steers) {
+    if text.contains(steers) {
         return Err(format!(
             "`{key}` has control characters: write it on one line"
         ));

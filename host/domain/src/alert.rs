@@ -20,6 +20,7 @@ use crate::envelope::Position;
 use crate::finding::Band;
 use crate::id::{AlertId, InstanceName, SourceName};
 use crate::labels::Labels;
+use crate::proposal::Blob;
 use crate::severity::Severity;
 use crate::signal::{AlertReport, StatedSeverity};
 use crate::time::Timestamp;
@@ -143,6 +144,9 @@ pub struct Measurement {
     pub value: Option<f64>,
     /// What was expected.
     pub expected: Option<Band>,
+    /// What the detector said in a shape of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Blob>,
 }
 
 /// A condition with an identity, a state and a history.
@@ -160,6 +164,10 @@ pub struct Alert {
     pub episode: u64,
     /// When the current episode began.
     pub started: Timestamp,
+    /// When the one before it ended: reports about what was until then are late,
+    /// and say nothing about this one.
+    #[serde(default)]
+    pub previous_end: Option<Timestamp>,
     /// Where it stands.
     pub state: State,
     /// How bad.
@@ -304,6 +312,7 @@ impl Alert {
             version: 1,
             episode: 1,
             started: said.started,
+            previous_end: None,
             state,
             severity: said.severity,
             trend: Trend::Steady,
@@ -400,8 +409,10 @@ impl Alert {
 
     fn reported_again(&mut self, report: &Report) -> Outcome {
         let said = &report.said;
-        // Overlapping reports are one episode, which began with the earliest.
-        self.started = self.started.min(said.started);
+        // Overlapping reports are one episode, which began with the earliest; but
+        // not before the episode before it was over.
+        let began = self.started.min(said.started);
+        self.started = began.max(self.previous_end.unwrap_or(began));
         let before = self.severity.grade;
         let entities_differ = self.entities != said.entities;
         let texts_differ = self.title != said.title
@@ -434,7 +445,8 @@ impl Alert {
     fn reported_ended(&mut self, report: &Report) -> Outcome {
         let ended = report.said.ended.unwrap_or(report.received);
         // An end before this episode began speaks of an earlier one.
-        if ended < self.started {
+        let is_of_the_previous = self.previous_end.is_some_and(|previous| ended <= previous);
+        if ended < self.started || is_of_the_previous {
             return Outcome::Echo;
         }
         let by = End::Reported {
@@ -458,6 +470,7 @@ impl Alert {
             State::Resolved { ended, .. } => *ended,
             State::Firing => Timestamp::ZERO,
         };
+        self.previous_end = Some(ended);
         self.take_contents(report);
         self.state = State::Firing;
         self.trend = Trend::Steady;

@@ -4,8 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
 use crate::labels::Labels;
+use crate::proposal::Blob;
 use crate::severity::Severity;
 use crate::time::Timestamp;
+
+/// The most bytes of a finding's extra, its media type among them: it lies with the
+/// alert, which is written at each report.
+pub const EXTRA_BYTES_MAX: usize = 4 << 10;
 
 /// What a finding is about. Ids are those that the host introduced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,4 +59,6 @@ pub struct Finding {
     pub expected: Option<Band>,
     /// Whatever else the detector said.
     pub attributes: Labels,
+    /// And what it said in a shape of its own, which nobody here reads.
+    pub extra: Option<Blob>,
 }

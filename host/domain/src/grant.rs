@@ -106,7 +106,7 @@ impl Request {
         self.id == before.id
             && self.using == before.using
             && self.rules.iter().all(|rule| before.rules.contains(rule))
-            && (self.attach.is_none() || self.attach == before.attach)
+            && self.attach == before.attach
     }
 
     /// What it comes to with a configuration. `setting` gives what a key of
@@ -117,6 +117,7 @@ impl Request {
     pub fn asked(&self, setting: &dyn Fn(&str) -> Option<String>) -> Result<Asked, RuleError> {
         let rules = self.rules.iter().map(|rule| rule.resolve(setting));
         Ok(Asked {
+            using: Some(self.using),
             rules: rules.collect::<Result<_, _>>()?,
             attach: self.attach.as_ref().map(ToString::to_string),
         })
@@ -127,6 +128,9 @@ impl Request {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
+    /// What for; none in grants that were given before this was kept.
+    #[serde(default)]
+    pub using: Option<Use>,
     /// Of `http`: which requests.
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -139,7 +143,11 @@ impl Asked {
     /// Whether nothing is asked for that was not asked for then.
     pub fn is_no_more_than(&self, then: &Self) -> bool {
         let was_asked = |rule: &Rule| then.rules.iter().any(|other| other.includes(rule));
-        self.rules.iter().all(was_asked) && (self.attach.is_none() || self.attach == then.attach)
+        let is_same_use = then.using.is_none() || self.using == then.using;
+        is_same_use
+            && self.rules.iter().all(was_asked)
+            // Attached to nothing it can be computed with.
+            && self.attach == then.attach
     }
 }
 

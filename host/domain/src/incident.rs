@@ -149,6 +149,10 @@ pub enum Happening {
         facts: Facts,
         /// Why.
         because: Because,
+        /// Who said so, and when, if that was before: of a member of an incident
+        /// that was merged into this one. None if the event itself says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Act>,
     },
     /// An alert is no member any more.
     Left {
@@ -234,6 +238,24 @@ pub struct IncidentEvent {
     pub happening: Happening,
 }
 
+impl IncidentEvent {
+    /// Why an alert is a member, if this is how it became one.
+    pub fn edge(&self) -> Option<Edge> {
+        let Happening::Joined { because, said, .. } = &self.happening else {
+            return None;
+        };
+        let (author, at) = match said {
+            Some(said) => (&said.author, said.at),
+            None => (&self.author, self.at),
+        };
+        Some(Edge {
+            because: because.clone(),
+            author: author.clone(),
+            at,
+        })
+    }
+}
+
 /// An alert in an incident, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
@@ -241,6 +263,10 @@ pub struct Member {
     pub facts: Facts,
     /// Why it is a member.
     pub edge: Edge,
+    /// When the incident learnt of what the alert is now, which can be long after
+    /// it came about.
+    #[serde(default)]
+    pub learnt: Timestamp,
 }
 
 /// A ranked cause.
@@ -337,19 +363,16 @@ impl Incident {
         };
         match &event.happening {
             Happening::Opened { .. } | Happening::Absorbed { .. } => {}
-            Happening::Joined {
-                alert,
-                facts,
-                because,
-            } => {
+            Happening::Joined { alert, facts, .. } => {
                 self.last = self.last.max(facts.at).max(event.at);
-                let edge = Edge {
-                    because: because.clone(),
-                    author: event.author.clone(),
-                    at: event.at,
-                };
-                let facts = facts.clone();
-                self.members.insert(*alert, Member { facts, edge });
+                if let Some(edge) = event.edge() {
+                    let member = Member {
+                        facts: facts.clone(),
+                        edge,
+                        learnt: event.at,
+                    };
+                    self.members.insert(*alert, member);
+                }
             }
             Happening::Left { alert, .. } => {
                 self.members.remove(alert);
@@ -358,6 +381,7 @@ impl Incident {
                 self.last = self.last.max(facts.at);
                 if let Some(member) = self.members.get_mut(alert) {
                     member.facts = facts.clone();
+                    member.learnt = event.at;
                 }
             }
             Happening::Blamed { cause, because } => self.blame(cause, because, act()),
@@ -425,6 +449,17 @@ impl Incident {
             .map(|member| member.facts.started)
             .min()
             .unwrap_or(self.opened)
+    }
+
+    /// Since when the incident has known that no member fires: not the moment at
+    /// which senders say that it was over, which can be before it was opened.
+    pub fn quiet_since(&self) -> Timestamp {
+        self.members
+            .values()
+            .map(|member| member.facts.at.max(member.learnt))
+            .max()
+            .unwrap_or(self.last)
+            .max(self.opened)
     }
 
     /// Whether any member fires.

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::entity::Entity;
 use crate::envelope::Position;
 use crate::id::{AlertId, IncidentId, InstanceName, ScopeName};
-use crate::incident::{Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
+use crate::incident::{Act, Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
 use crate::proposal::{Because, Cause, Proposal, Reference, Target, Verdict};
 use crate::situation::{AlertView, Contents, Situation};
 use crate::time::Timestamp;
@@ -269,13 +269,7 @@ impl Incidents {
         for incident in self.by_id.values() {
             match (incident.phase, &incident.resolved) {
                 (Phase::Open | Phase::Acknowledged, _) if !incident.is_firing() => {
-                    let quiet_since = incident
-                        .members
-                        .values()
-                        .map(|member| member.facts.at)
-                        .max()
-                        .unwrap_or(incident.last);
-                    let at = quiet_since.plus(self.policy.resolve_delay);
+                    let at = incident.quiet_since().plus(self.policy.resolve_delay);
                     let resolution = Resolution::MembersResolved;
                     due.push((at, incident.id, Happening::Resolved { resolution }));
                 }
@@ -547,6 +541,10 @@ impl Incidents {
                     alert: *alert,
                     facts: member.facts.clone(),
                     because: member.edge.because.clone(),
+                    said: Some(Act {
+                        at: member.edge.at,
+                        author: member.edge.author.clone(),
+                    }),
                 })
                 .collect();
             let merged = Happening::MergedInto {
@@ -803,6 +801,7 @@ fn joined(member: &AlertView, because: &Because) -> Happening {
         alert: member.id,
         facts: Facts::from(member),
         because: because.clone(),
+        said: None,
     }
 }
 

@@ -44,5 +44,6 @@ pub mod signal;
 pub mod situation;
 pub mod supervision;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod topology;

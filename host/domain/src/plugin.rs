@@ -71,12 +71,15 @@ pub enum Limit {
     Wall,
     /// Depth of calls.
     Stack,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function.
     Output,
     /// Items in one answer.
     Items,
     /// Calls of host functions in one call.
     HostCalls,
+    /// Of these, those that are put on the audit log.
+    RecordedCalls,
     /// Bytes of log lines a minute.
     Log,
     /// Bytes of durable state.
@@ -142,6 +145,7 @@ impl Limit {
             Limit::Output => "limit.output",
             Limit::Items => "limit.items",
             Limit::HostCalls => "limit.host-calls",
+            Limit::RecordedCalls => "limit.recorded-calls",
             Limit::Log => "limit.log",
             Limit::Kv => "limit.kv",
             Limit::State => "limit.state",
@@ -199,7 +203,8 @@ pub struct Limits {
     pub cpu_per_call: Duration,
     /// Time on the clock in one call.
     pub wall_per_call: Duration,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function. Each crossing begins anew.
     pub output_bytes: u64,
     /// Items (signals, rows, findings, proposals) in one answer.
     pub items: u64,
@@ -318,7 +323,8 @@ pub enum Failure {
     /// Its answer broke the contract.
     #[error("contract: {0}")]
     Contract(String),
-    /// It could not be started.
+    /// The host could not start it: no slot was free, or the machine gave no
+    /// memory. Nothing that it did itself.
     #[error("start: {0}")]
     Start(String),
     /// The host stopped it in the middle of its call, as it may not run any
@@ -328,13 +334,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The code of [`Failure::Start`].
+    pub const START: &'static str = "start";
+
     /// One word, the same in errors, metrics and the audit log.
     pub const fn code(&self) -> &'static str {
         match self {
             Failure::Trap(_) => "trap",
             Failure::Limit { limit, .. } => limit.as_str(),
             Failure::Contract(_) => "contract",
-            Failure::Start(_) => "start",
+            Failure::Start(_) => Self::START,
             Failure::Stopped => "stopped",
         }
     }

@@ -15,7 +15,8 @@
 //! A poller can also be *refused*: it works, and says in words that what it asks
 //! does not answer. It is left alone for growing times all the same, but is
 //! never quarantined for it, however long that lasts; and it is all forgotten as
-//! soon as there is an answer.
+//! soon as there is an answer. One that the host could not start is left alone in
+//! the same way: there was no room for it, whatever it is.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -398,6 +399,9 @@ impl Supervisor {
         draw: u64,
         policy: &SupervisionPolicy,
     ) -> &Standing {
+        if failed.code == Failure::START {
+            return self.refused(now, failed, None, draw, policy);
+        }
         // Healthy until now: that was the call that would have said so.
         self.succeeded(now, policy);
         self.failures += 1;
@@ -474,10 +478,10 @@ impl Supervisor {
         match &self.standing {
             Standing::Running => None,
             Standing::BackingOff { until } => {
-                let what = if self.refusals == self.attempt {
-                    "was refused"
-                } else {
-                    "failed"
+                let what = match last {
+                    Some(last) if last.code == Failure::START => "could not be started",
+                    _ if self.refusals == self.attempt => "was refused",
+                    _ => "failed",
                 };
                 let times = self.attempt;
                 Some(format!("{what} {times} times and waits until {until}{how}"))

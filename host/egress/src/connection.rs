@@ -1,7 +1,9 @@
 //! One connection, to an address that was checked.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use faultline_domain::rule::{Destination, Host, Scheme};
 use http_body_util::Full;
@@ -10,6 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::network::Network;
@@ -20,6 +23,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// The most headers of an answer.
 const HEADERS_MAX: usize = 128;
+
+/// The longest that one address may take to answer. What a busy machine behind
+/// a long line needs is a second or two; what answers later never does, mostly.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A connection that a request can be sent on. It is closed when this is
 /// dropped.
@@ -34,7 +41,9 @@ impl Drop for Connection {
     }
 }
 
-/// Opens a connection to the first of these addresses that answers.
+/// Opens a connection to the first of these addresses that answers. Each may
+/// take its share of what is left until `until`, so that one that drops what is
+/// sent to it leaves time for the next.
 ///
 /// # Errors
 /// Why none does, in words for the guest.
@@ -43,11 +52,14 @@ pub(crate) async fn open(
     trust: &Trust,
     destination: &Destination,
     addresses: &[IpAddr],
+    until: Instant,
 ) -> Result<(Connection, IpAddr), String> {
     let mut why = "the name has no address".to_owned();
-    for address in addresses {
+    for (tries_left, address) in (1..=addresses.len()).rev().zip(addresses) {
         let socket = SocketAddr::new(*address, destination.port());
-        match network.connect(socket).await {
+        let time = connect_time(until.saturating_duration_since(Instant::now()), tries_left);
+        let connected = tokio::time::timeout(time, network.connect(socket)).await;
+        match connected.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 let connection = match destination.scheme() {
                     Scheme::Http => handshake(TokioIo::new(stream)).await?,
@@ -65,6 +77,12 @@ pub(crate) async fn open(
         }
     }
     Err(why)
+}
+
+/// How long the next address may take, of those that are left.
+fn connect_time(left: Duration, tries: usize) -> Duration {
+    let tries = u32::try_from(tries).unwrap_or(u32::MAX).max(1);
+    (left / tries).min(CONNECT_TIME_MAX)
 }
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, String> {
@@ -90,4 +108,18 @@ where
         let _ = connection.await;
     });
     Ok(Connection { sender, driver })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_leaves_time_for_the_others() {
+        let seconds = Duration::from_secs;
+        assert_eq!(connect_time(seconds(6), 3), seconds(2));
+        assert_eq!(connect_time(seconds(4), 1), seconds(4));
+        assert_eq!(connect_time(seconds(30), 2), CONNECT_TIME_MAX);
+        assert_eq!(connect_time(Duration::ZERO, 0), Duration::ZERO);
+    }
 }

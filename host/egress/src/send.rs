@@ -88,8 +88,8 @@ pub trait Surroundings: Send + Sync {
     /// Fetches a secret.
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> Pending<'a, Result<Secret, String>>;
 
-    /// Ends when what was granted is taken back.
-    fn revoked(&self) -> Pending<'_, ()>;
+    /// Ends when nothing may be under way any more; with why.
+    fn cut_off(&self) -> Pending<'_, &'static str>;
 }
 
 /// The way out of this host.
@@ -107,6 +107,7 @@ struct Hop {
     headers: HeaderMap,
     body: Bytes,
     secret: Option<String>,
+    deadline: Deadline,
 }
 
 /// How a hop ended.
@@ -178,7 +179,8 @@ impl Egress {
     }
 
     /// Sends a request, as far as it is granted and allowed for, and follows
-    /// its redirects. It takes `time_max` at most, all in all.
+    /// its redirects. It ends at `until` at the latest: requests that are made
+    /// together have one end, however many of them wait for the others.
     ///
     /// # Errors
     /// `denied` with the reason, `limit.…`, or `unavailable` if the other side
@@ -188,12 +190,17 @@ impl Egress {
         grants: &Effective,
         allowance: &Allowance,
         around: &dyn Surroundings,
-        time_max: Duration,
+        until: Instant,
         request: Outgoing,
     ) -> Result<Answer, Fault> {
-        let time = request.timeout.unwrap_or(TIMEOUT).min(time_max);
-        let deadline = Instant::now() + time;
-        let read = match read(request, grants) {
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
+        let time = request.timeout.unwrap_or(TIMEOUT).min(left);
+        let deadline = Deadline {
+            at: now + time,
+            most: time,
+        };
+        let read = match read(request, grants, deadline) {
             Ok(first) => allowance.request().map(|()| first).map_err(Fault::from),
             Err(why) => Err(denied(why)),
         };
@@ -205,12 +212,8 @@ impl Egress {
                 return Err(fault);
             }
         };
-        let clock = Deadline {
-            at: deadline,
-            most: time,
-        };
         loop {
-            match self.hop(grants, allowance, around, &clock, hop).await? {
+            match self.hop(grants, allowance, around, hop).await? {
                 Ended::Answer(answer) => return Ok(answer),
                 Ended::Redirect(next) => hop = *next,
             }
@@ -223,7 +226,6 @@ impl Egress {
         grants: &Effective,
         allowance: &Allowance,
         around: &dyn Surroundings,
-        deadline: &Deadline,
         hop: Hop,
     ) -> Result<Ended, Fault> {
         let permit = match self.check(grants, around.now(), &hop) {
@@ -248,10 +250,8 @@ impl Egress {
             let act = self.act(grants, allowance, around, &permit, &hop, &mut traffic);
             tokio::select! {
                 biased;
-                () = around.revoked() => {
-                    Err(denied("what was granted has been taken back").into())
-                }
-                acted = deadline.within(act) => acted,
+                why = around.cut_off() => Err(denied(why).into()),
+                acted = hop.deadline.within(act) => acted,
             }
         };
         let acted = acted.map_err(|failed| {
@@ -349,9 +349,15 @@ impl Egress {
                 .sum::<usize>();
         allowance.send(sent, around.now()).map_err(Fault::from)?;
         traffic.sent = sent;
-        let opened =
-            connection::open(&*self.network, &self.trust, &hop.destination, &addresses).await;
-        let (mut connection, address) = opened.map_err(unavailable)?;
+        let (network, destination) = (&*self.network, &hop.destination);
+        let opened = connection::open(
+            network,
+            &self.trust,
+            destination,
+            &addresses,
+            hop.deadline.at,
+        );
+        let (mut connection, address) = opened.await.map_err(unavailable)?;
         traffic.address = Some(address);
         let response = connection.sender.send_request(request).await;
         let response = response.map_err(|error| unavailable(format!("HTTP: {error}")))?;
@@ -428,7 +434,8 @@ impl Egress {
     }
 }
 
-/// When a request ends, whether it is done or not.
+/// When a request ends, whether it is done or not: with all of its hops.
+#[derive(Clone, Copy)]
 struct Deadline {
     at: Instant,
     most: Duration,
@@ -460,7 +467,7 @@ struct Traffic {
 }
 
 /// The first hop of a request, or what is wrong with it.
-fn read(request: Outgoing, grants: &Effective) -> Result<Hop, String> {
+fn read(request: Outgoing, grants: &Effective, deadline: Deadline) -> Result<Hop, String> {
     let destination = Destination::parse(&request.method, &request.url);
     let destination = destination.map_err(|error| error.to_string())?;
     let has_no_body = matches!(destination.method(), Method::Get | Method::Head);
@@ -473,6 +480,7 @@ fn read(request: Outgoing, grants: &Effective) -> Result<Hop, String> {
         headers: headers::checked(&request.headers, grants)?,
         body: Bytes::from(request.body),
         secret: request.secret,
+        deadline,
     })
 }
 

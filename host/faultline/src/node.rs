@@ -103,7 +103,8 @@ impl Node {
         let services = Arc::new(StoreServices(store.clone(), vault));
         let sandbox = Sandbox::start(services, Handle::current(), Arc::new(now))
             .context("starting the sandbox of plugins")?
-            .with_egress(config.plugins.egress.way_out()?);
+            .with_egress(config.plugins.egress.way_out()?)
+            .with_detector_shards(config.pipeline.detector_shards);
         let sandbox = compiling::with_compiler(sandbox, &config.plugins.compile, &folder)?;
         let hooks = Arc::new(HookTable::default());
         let host = Arc::new(PluginHost::new(

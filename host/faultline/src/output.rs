@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
+use faultline_domain::text::steers;
 use serde::Serialize;
 
 /// Prints a text to standard output. Whoever sends us something chooses parts
@@ -43,7 +44,7 @@ fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' => c,
-            _ if c.is_control() => '\u{fffd}',
+            _ if steers(c) => '\u{fffd}',
             _ => c,
         })
         .collect()
@@ -96,5 +97,18 @@ pub(crate) fn time(time: faultline_api::views::Time) -> String {
     match text.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_senders_wrote_steers_no_terminal() {
+        assert_eq!(
+            harmless("a\n\u{1b}[2Jb\u{202e}c"),
+            "a\n\u{fffd}[2Jb\u{fffd}c"
+        );
     }
 }

@@ -509,6 +509,9 @@ impl Correlation {
     ) -> DeadLetter {
         let (kind, code) = match error {
             CallError::Fault(fault) => (LetterKind::Fault, fault.code.as_str()),
+            CallError::Failure(failure @ Failure::Start(_)) => {
+                (LetterKind::Failure, failure.code())
+            }
             CallError::Failure(failure) => (LetterKind::Poison, failure.code()),
         };
         tracing::warn!(

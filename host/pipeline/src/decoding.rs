@@ -30,8 +30,13 @@ impl Unread {
         Self { kind, fault }
     }
 
-    const fn poison(fault: Fault) -> Self {
-        let kind = LetterKind::Poison;
+    /// A plugin failed; on what it was given, unless it was not to blame.
+    const fn failure(is_poison: bool, fault: Fault) -> Self {
+        let kind = if is_poison {
+            LetterKind::Poison
+        } else {
+            LetterKind::Failure
+        };
         Self { kind, fault }
     }
 }
@@ -141,8 +146,10 @@ impl Desk<'_> {
         let (position, received) = (envelope.position, envelope.arrival.received);
         if let Some(record) = self.recorded.at(instance, position) {
             self.failed(envelope, &record.failed(position));
-            self.answers
-                .insert(position, Err(Unread::poison(record.fault())));
+            self.answers.insert(
+                position,
+                Err(Unread::failure(record.is_poison, record.fault())),
+            );
         } else if self.supervision.may_call(instance, received) {
             let answer = self.call(envelope)?;
             self.answer(envelope, answer);
@@ -171,9 +178,10 @@ impl Desk<'_> {
             Err(failure) => failure,
         };
         let message = failure.to_string();
-        let on = Some(input(envelope.position));
+        let is_poison = !matches!(failure, Failure::Start(_));
+        let on = is_poison.then(|| input(envelope.position));
         self.failed(envelope, &Failed::of(&failure, &message, on));
-        Ok(Err(Unread::poison(failure.to_fault())))
+        Ok(Err(Unread::failure(is_poison, failure.to_fault())))
     }
 
     fn failed(&mut self, envelope: &Envelope, failed: &Failed<'_>) {

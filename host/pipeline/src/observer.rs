@@ -485,6 +485,7 @@ impl Observer {
                 series,
                 value: finding.value,
                 expected: finding.expected,
+                extra: finding.extra,
             }),
         };
         self.report(id, report, desk);

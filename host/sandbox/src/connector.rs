@@ -6,7 +6,6 @@ use faultline_domain::decode::{Decoded, Decoder};
 use faultline_domain::envelope::Envelope;
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::Failure;
-use faultline_domain::time::Timestamp;
 use wasmtime::component::InstancePre;
 
 use crate::bindings::exports::faultline::plugin::decode;
@@ -15,6 +14,7 @@ use crate::convert::{decoded_of, envelope_of};
 use crate::guest::{Call, Guest, GuestState};
 use crate::instance::Instance;
 use crate::pool::Pool;
+use crate::wasi::Shows;
 
 /// A connector of one instance.
 pub struct WasmConnector {
@@ -33,12 +33,22 @@ impl Decoder for WasmConnector {
                 self.decode.load(store, instance)
             })
         };
-        let received = envelopes.iter().map(|envelope| envelope.arrival.received);
-        let received = received.max().unwrap_or(Timestamp::ZERO);
+        // One that can look at a clock is shown each envelope by itself: what it
+        // sees then depends on that alone, and not on what came with it.
+        let together = if self.instance.spec.wasi {
+            1
+        } else {
+            given.len().max(1)
+        };
         self.pool
             .serve(&self.instance, Call::Decode, start, |guest| {
-                guest.reach(received);
-                self.answers(guest, &given)
+                let mut answers = Vec::with_capacity(given.len());
+                for (given, envelopes) in given.chunks(together).zip(envelopes.chunks(together)) {
+                    let received = envelopes.first().map(|it| it.arrival.received);
+                    guest.show(received.map_or(Shows::Nothing, Shows::Time));
+                    answers.extend(self.answers(guest, given)?);
+                }
+                Ok(answers)
             })
     }
 }

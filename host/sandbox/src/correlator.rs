@@ -15,6 +15,7 @@ use crate::convert::{situation_of, verdict_of};
 use crate::guest::{Call, Guest, GuestState, fault_or};
 use crate::instance::Instance;
 use crate::pool::Pool;
+use crate::wasi::Shows;
 
 /// A correlator of one instance.
 pub struct WasmCorrelator {
@@ -43,7 +44,7 @@ impl Correlator for WasmCorrelator {
         };
         self.pool
             .serve(&self.instance, Call::Correlate, start, |guest| {
-                guest.reach(situation.now);
+                guest.show(Shows::Time(situation.now));
                 self.verdict(guest, &given, state.as_ref())
             })
     }

@@ -16,6 +16,7 @@ use crate::bindings::exports::faultline::plugin::detect;
 use crate::convert::{findings_of, log_lines_of, samples_of, series_of, source_of};
 use crate::guest::{Call, Guest, GuestState, fault_or};
 use crate::instance::Instance;
+use crate::wasi::Shows;
 
 /// A detector of one instance, to be started once for each shard.
 pub struct WasmDetectorFactory {
@@ -69,6 +70,8 @@ impl WasmDetector {
             .guest
             .take()
             .ok_or_else(|| Failure::Contract("it has failed before".to_owned()))?;
+        // Which rows come together depends on the batch: no time is theirs.
+        guest.show(Shows::Nothing);
         let answer = guest.call(call, export)?;
         match read(&guest, answer) {
             Err(CallError::Failure(failure)) => Err(guest.fail(call, failure).into()),
@@ -76,13 +79,6 @@ impl WasmDetector {
                 self.guest = Some(guest);
                 answered
             }
-        }
-    }
-
-    /// The data of the calls that follow is of this time.
-    fn reach(&mut self, micros: Option<&u64>) {
-        if let (Some(guest), Some(micros)) = (&mut self.guest, micros) {
-            guest.reach(Timestamp::from_micros(*micros));
         }
     }
 
@@ -122,7 +118,6 @@ impl Detector for WasmDetector {
 
     fn samples(&mut self, batch: &Samples) -> Result<Vec<Finding>, CallError> {
         let given = samples_of(batch);
-        self.reach(batch.time.iter().max());
         self.findings(Call::Samples, batch.len(), |exports, store| {
             exports.call_samples(store, &given)
         })
@@ -130,14 +125,12 @@ impl Detector for WasmDetector {
 
     fn logs(&mut self, batch: &LogLines) -> Result<Vec<Finding>, CallError> {
         let given = log_lines_of(batch);
-        self.reach(batch.time.iter().max());
         self.findings(Call::Logs, batch.len(), |exports, store| {
             exports.call_logs(store, &given)
         })
     }
 
     fn tick(&mut self, watermark: Timestamp) -> Result<Vec<Finding>, CallError> {
-        self.reach(Some(&watermark.as_micros()));
         self.findings(Call::Tick, 0, |exports, store| {
             exports.call_tick(store, watermark.as_micros())
         })

@@ -17,6 +17,11 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// The most instances that are alive at one time.
 const INSTANCES_MAX: u32 = 1_200;
 
+/// How much of what they are made of there is for all of these together.
+pub(crate) const CORE_INSTANCES_IN_POOL: u32 = INSTANCES_MAX * 3;
+pub(crate) const MEMORIES_IN_POOL: u32 = INSTANCES_MAX;
+pub(crate) const TABLES_IN_POOL: u32 = INSTANCES_MAX * 2;
+
 /// The most linear memory that any limit can allow.
 const MEMORY_BYTES_MAX: usize = 1 << 30;
 
@@ -124,9 +129,9 @@ fn config(allocation: Allocation) -> Config {
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * 3)
-        .total_memories(INSTANCES_MAX)
-        .total_tables(INSTANCES_MAX * 2)
+        .total_core_instances(CORE_INSTANCES_IN_POOL)
+        .total_memories(MEMORIES_IN_POOL)
+        .total_tables(TABLES_IN_POOL)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_tables_per_component(TABLES_MAX)
         .max_memories_per_component(MEMORIES_MAX)

@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use faultline_domain::fault::Fault;
 use faultline_domain::plugin::{CallError, Failure, Limit};
-use faultline_domain::time::Timestamp;
 use faultline_egress::Allowance;
 use faultline_own_traces as own_traces;
 use thiserror::Error;
 use wasmtime::component::InstancePre;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::convert::line;
 use crate::instance::Instance;
 use crate::limiter::{Hit, Limiter};
 use crate::meter::Meter;
 use crate::stats::Ended;
-use crate::wasi::NullWasi;
+use crate::wasi::{NullWasi, Shows};
 
 /// What host functions find in the store.
 pub(crate) struct GuestState {
@@ -85,14 +84,23 @@ impl GuestState {
         }
     }
 
+    /// Whether the guest may go on with what it was doing.
+    ///
+    /// # Errors
+    /// A trap, if the host has stopped it.
+    pub(crate) fn goes_on(&self) -> wasmtime::Result<()> {
+        if self.instance.is_stopped() {
+            return Err(wasmtime::Error::new(Stop));
+        }
+        Ok(())
+    }
+
     /// Every host function begins with this, or with [`GuestState::enter_act`].
     ///
     /// # Errors
     /// A trap, if the guest has called too many in this call.
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
-        if self.instance.is_stopped() {
-            return Err(wasmtime::Error::new(Stop));
-        }
+        self.goes_on()?;
         self.instance.stats.host_call();
         if let Some(left) = self.host_calls_left.checked_sub(1) {
             self.host_calls_left = left;
@@ -116,7 +124,10 @@ impl GuestState {
         }
         let message =
             format!("did more than {ACTS_MAX} things in one call that are put on the audit log");
-        Err(wasmtime::Error::new(Hit::new(Limit::HostCalls, message)))
+        Err(wasmtime::Error::new(Hit::new(
+            Limit::RecordedCalls,
+            message,
+        )))
     }
 
     /// As [`GuestState::enter_act`], for functions that wait for the rest of the
@@ -169,9 +180,7 @@ impl<E> Guest<E> {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
             let state = context.data();
-            if state.instance.is_stopped() {
-                return Err(wasmtime::Error::new(Stop));
-            }
+            state.goes_on()?;
             match state.meter.check() {
                 Ok(()) => Ok(UpdateDeadline::Continue(1)),
                 Err(hit) => Err(wasmtime::Error::new(hit)),
@@ -183,7 +192,7 @@ impl<E> Guest<E> {
         let starting = own_traces::call(instance.callee(Call::Start));
         let started = pre
             .instantiate(&mut store)
-            .map_err(|error| failure_of(&error, store.data()))
+            .map_err(|error| start_failure_of(&error, store.data()))
             .and_then(|started| load(&mut store, &started).map_err(|error| misshapen(&error)));
         starting.returned(started.as_ref().err().map_or("ok", Failure::code));
         match started {
@@ -195,9 +204,9 @@ impl<E> Guest<E> {
         }
     }
 
-    /// The data of the calls that follow is of this time.
-    pub(crate) fn reach(&mut self, time: Timestamp) {
-        self.store.data_mut().wasi.reach(time);
+    /// What the clock shows during the call that follows.
+    pub(crate) fn show(&mut self, shows: Shows) {
+        self.store.data_mut().wasi.begin(shows);
     }
 
     /// The bytes of memory that it has taken.
@@ -282,6 +291,20 @@ fn misshapen(error: &wasmtime::Error) -> Failure {
     ))
 }
 
+/// What an error means that came about while a guest was started. What ran has
+/// a trace of where it was; what nothing ran for is the host's want of room.
+fn start_failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
+    match failure_of(error, state) {
+        Failure::Trap(what)
+            if error.downcast_ref::<Trap>().is_none()
+                && error.downcast_ref::<WasmBacktrace>().is_none() =>
+        {
+            Failure::Start(what)
+        }
+        failure => failure,
+    }
+}
+
 /// What an error of the engine means.
 fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
     if error.downcast_ref::<Stop>().is_some() {
@@ -318,7 +341,7 @@ fn failure_of(error: &wasmtime::Error, state: &GuestState) -> Failure {
         let most = state.instance.spec.limits.output_bytes;
         return Failure::Limit {
             limit: Limit::Output,
-            message: format!("gave the host more than {most} bytes in one call"),
+            message: format!("gave the host more than {most} bytes at once"),
         };
     }
     if cause.contains(HANDLES_EXHAUSTED) {

@@ -1,7 +1,6 @@
 //! One installed component with one configuration: what all guests that are
 //! started for it have in common.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::guest::Call;
 use crate::repeats::Repeats;
-use crate::services::{Pending, ServiceError, Services};
+use crate::services::{Pending, ServiceError, Services, Unanswered};
 use crate::stats::Stats;
 
 /// The most rows about denials of one sort in ten seconds. What a plugin tries now
@@ -68,7 +67,7 @@ pub(crate) struct Instance {
     failures: Repeats,
     denials: Repeats,
     /// Set once its guests may not run any more.
-    stopped: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 /// Where audit rows take their time from.
@@ -94,19 +93,20 @@ impl Instance {
             clock,
             failures: Repeats::new(1),
             denials: Repeats::new(DENIAL_ROWS_MAX),
-            stopped: AtomicBool::new(false),
+            stopped: watch::Sender::new(false),
         }
     }
 
-    /// No guest runs any more: the next call fails, and what is running is
-    /// interrupted as soon as the clockwork looks at it.
+    /// No guest runs any more: the next call fails, requests that are on their
+    /// way end, and what is running is interrupted as soon as the clockwork
+    /// looks at it.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.stopped.send_replace(true);
     }
 
     /// Whether its guests may not run any more.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        *self.stopped.borrow()
     }
 
     /// Who it is, and what is called, in traces.
@@ -140,10 +140,16 @@ impl Instance {
         *self.revoked.borrow()
     }
 
-    /// Ends when what it may do is taken back.
-    pub(crate) async fn until_revoked(&self) {
-        // The sender is our own.
-        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    /// Ends when what it may do is taken back, or it is stopped; with which of
+    /// these it was.
+    pub(crate) async fn until_cut_off(&self) -> &'static str {
+        let (mut revoked, mut stopped) = (self.revoked.subscribe(), self.stopped.subscribe());
+        // The senders are our own, and outlive this.
+        tokio::select! {
+            biased;
+            _ = revoked.wait_for(|revoked| *revoked) => "what was granted has been taken back",
+            _ = stopped.wait_for(|stopped| *stopped) => "it may not run any more",
+        }
     }
 
     /// Writes a row of the audit log.
@@ -171,7 +177,8 @@ impl Instance {
             stage,
             detail: detail.to_string(),
         };
-        within(AUDIT_WAIT_MAX, self.services.audit(entry)).await
+        let written = within(AUDIT_WAIT_MAX, self.services.audit(entry)).await;
+        written.map_err(|error| ServiceError(error.to_string()))
     }
 
     /// Asks the rest of the host for something and waits for the answer, as
@@ -181,12 +188,9 @@ impl Instance {
         &'a self,
         wait_max: Duration,
         ask: impl FnOnce(&'a dyn Services) -> Pending<'a, T>,
-    ) -> Result<T, ServiceError> {
-        self.wait(wait_max, ask(&*self.services))
-    }
-
-    fn wait<T>(&self, wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
-        self.runtime.block_on(within(wait_max, pending))
+    ) -> Result<T, Unanswered> {
+        let pending = within(wait_max, ask(&*self.services));
+        self.runtime.block_on(pending)
     }
 
     /// A guest of this instance failed: it is counted, and recorded unless
@@ -246,10 +250,11 @@ impl Instance {
     }
 }
 
-async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, ServiceError> {
-    tokio::time::timeout(wait_max, pending)
-        .await
-        .unwrap_or_else(|_| Err(ServiceError(format!("no answer within {wait_max:?}"))))
+async fn within<T>(wait_max: Duration, pending: Pending<'_, T>) -> Result<T, Unanswered> {
+    match tokio::time::timeout(wait_max, pending).await {
+        Ok(answer) => answer.map_err(Unanswered::from),
+        Err(_) => Err(Unanswered::Late(wait_max)),
+    }
 }
 
 /// Waits for what was asked of the rest of the host, on a thread that may.
@@ -257,7 +262,7 @@ pub(crate) fn wait<T>(
     runtime: &Handle,
     wait_max: Duration,
     pending: Pending<'_, T>,
-) -> Result<T, ServiceError> {
+) -> Result<T, Unanswered> {
     runtime.block_on(within(wait_max, pending))
 }
 

@@ -34,6 +34,7 @@ mod pool;
 mod repeats;
 mod sandbox;
 mod services;
+mod share;
 mod stats;
 mod wasi;
 

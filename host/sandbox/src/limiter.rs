@@ -30,6 +30,9 @@ pub(crate) struct Limiter {
     /// Of all memories together.
     memory: usize,
     memory_peak: usize,
+    /// What both were before the growth that was allowed last: it can still
+    /// fail.
+    before: Option<(usize, usize)>,
     hit: Option<Hit>,
 }
 
@@ -41,6 +44,7 @@ impl Limiter {
             table_max: size(limits.table_elements),
             memory: 0,
             memory_peak: 0,
+            before: None,
             hit: None,
         }
     }
@@ -67,25 +71,41 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.before = None;
+        // Its own limit, not ours: the guest has said so itself.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_max {
             let message = format!("asked for {total} bytes; {} at most", self.memory_max);
             self.hit = Some(Hit::new(Limit::Memory, message));
             return Ok(false);
         }
+        self.before = Some((self.memory, self.memory_peak));
         self.memory = total;
         self.memory_peak = self.memory_peak.max(total);
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        if let Some((memory, peak)) = self.before.take() {
+            (self.memory, self.memory_peak) = (memory, peak);
+        }
+        Ok(())
     }
 
     fn table_growing(
         &mut self,
         _current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         if desired > self.table_max {
             let message = format!("asked for {desired} elements; {} at most", self.table_max);
             self.hit = Some(Hit::new(Limit::Table, message));
@@ -112,6 +132,30 @@ impl ResourceLimiter for Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn growth_that_fails_takes_nothing() {
+        let mut limiter = Limiter::new(&Limits {
+            memory_bytes: 3 << 16,
+            ..Limits::default()
+        });
+        let page = 1 << 16;
+        for _ in 0..10 {
+            let grows = limiter.memory_growing(0, 2 * page, None).expect("no trap");
+            assert!(grows);
+            let error = wasmtime::Error::msg("the machine has no memory");
+            limiter.memory_grow_failed(error).expect("no trap");
+        }
+        assert_eq!((limiter.memory_peak(), limiter.hit()), (0, None));
+        assert!(limiter.memory_growing(0, 3 * page, None).expect("no trap"));
+        // Beyond what it declared itself: that is no limit of ours.
+        let beyond = limiter.memory_growing(3 * page, 4 * page, Some(3 * page));
+        assert!(!beyond.expect("no trap"));
+        assert_eq!(limiter.hit(), None);
+        let beyond = limiter.table_growing(1, 1 << 30, Some(2));
+        assert!(!beyond.expect("no trap"));
+        assert_eq!(limiter.hit(), None);
+    }
 
     #[test]
     fn a_refusal_is_a_reason_for_its_own_call_only() {

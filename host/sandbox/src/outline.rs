@@ -6,7 +6,7 @@
 //! compiler to say.
 
 use faultline_domain::plugin::Limit;
-use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
+use wasmparser::{BinaryReaderError, Encoding, Instance, Parser, Payload};
 use wasmtime::{Engine, Precompiled};
 
 use crate::convert::{clip, line};
@@ -35,6 +35,8 @@ const NAME_BYTES_SHOWN: usize = 200;
 pub(crate) struct Outline {
     pub(crate) imports: Vec<String>,
     exports: Vec<String>,
+    /// How many modules it instantiates; at least so many that are written down.
+    pub(crate) core_instances: u32,
 }
 
 impl Outline {
@@ -72,6 +74,13 @@ impl Outline {
                     for export in section.clone() {
                         let export = export.map_err(|error| malformed(&error))?;
                         outline.exports.push(shown(export.name.name));
+                    }
+                }
+                Payload::InstanceSection(section) => {
+                    for instance in section.clone() {
+                        let instance = instance.map_err(|error| malformed(&error))?;
+                        let is_one = matches!(instance, Instance::Instantiate { .. });
+                        outline.core_instances += u32::from(is_one);
                     }
                 }
                 _ => {}

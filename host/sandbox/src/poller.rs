@@ -11,6 +11,7 @@ use crate::bindings::exports::faultline::plugin::poll;
 use crate::convert::page_of;
 use crate::guest::{Call, Guest, GuestState, fault_or};
 use crate::instance::Instance;
+use crate::wasi::Shows;
 
 /// The fetching half of a connector that also polls.
 pub struct WasmPoller {
@@ -30,7 +31,7 @@ impl Poller for WasmPoller {
         })?;
         // What is fetched is not decoded yet, and no replay fetches it again:
         // so it may depend on when that is, as the API's answers do.
-        guest.reach(self.instance.now());
+        guest.show(Shows::Time(self.instance.now()));
         let answer = guest.call(Call::Poll, |exports, store| {
             exports.call_poll(store, cursor, budget)
         })?;

@@ -12,14 +12,15 @@
 //! - Now and then, the more seldom the longer it goes well, a call is made by a
 //!   fresh guest as well. At which is drawn: a guest that knew could behave just
 //!   then. If that one answers otherwise, its answer counts, the
-//!   instance has failed its contract, and nothing of it is kept warm again.
+//!   instance has failed its contract, and nothing of it is kept warm again. If
+//!   it had no room or no time, that says something about the machine only.
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use faultline_domain::plugin::{Failure, Reuse};
+use faultline_domain::plugin::{CallError, Failure, Limit, Reuse};
 
 use crate::guest::{Call, Guest};
 use crate::instance::Instance;
@@ -86,7 +87,7 @@ impl<E> Pool<E> {
     ///
     /// # Errors
     /// What a fresh guest fails with.
-    pub(crate) fn serve<T: Debug, F: Debug + From<Failure>>(
+    pub(crate) fn serve<T: Debug, F: Refusal>(
         &self,
         instance: &Arc<Instance>,
         call: Call,
@@ -102,10 +103,16 @@ impl<E> Pool<E> {
             if let Ok(answer) = serve(&mut waiting.guest) {
                 let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
                 if self.checks.is_due(served) {
-                    let fresh = serve(&mut start()?);
-                    if !same(&fresh, &answer) {
-                        self.stop(instance, call);
-                        return fresh;
+                    let fresh = start()
+                        .map_err(F::from)
+                        .and_then(|mut fresh| serve(&mut fresh));
+                    match Check::of(&fresh, &answer) {
+                        Check::Agrees | Check::TellsNothing => {}
+                        Check::Stopped => return fresh,
+                        Check::Differs => {
+                            self.stop(instance, call);
+                            return fresh;
+                        }
                     }
                 }
                 self.keep(waiting, instance);
@@ -160,16 +167,81 @@ impl<E> Pool<E> {
     }
 }
 
-/// Compared as they are written: NaN is NaN, and -0 is not 0.
-fn same<T: Debug, F: Debug>(fresh: &Result<T, F>, warm: &T) -> bool {
-    fresh
-        .as_ref()
-        .is_ok_and(|fresh| format!("{fresh:?}") == format!("{warm:?}"))
+/// Why a call gave no answer.
+pub(crate) trait Refusal: Debug + From<Failure> {
+    /// None if the guest said so in words.
+    fn failure(&self) -> Option<&Failure>;
+}
+
+impl Refusal for Failure {
+    fn failure(&self) -> Option<&Failure> {
+        Some(self)
+    }
+}
+
+impl Refusal for CallError {
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            CallError::Failure(failure) => Some(failure),
+            CallError::Fault(_) => None,
+        }
+    }
+}
+
+/// What a fresh guest's answer says about a warm one that has answered, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Agrees,
+    Differs,
+    /// The fresh one failed for reasons that are the machine's.
+    TellsNothing,
+    /// Neither may run any more.
+    Stopped,
+}
+
+impl Check {
+    /// Compared as they are written: NaN is NaN, and -0 is not 0.
+    fn of<T: Debug, F: Refusal>(fresh: &Result<T, F>, warm: &T) -> Self {
+        match fresh.as_ref().map_err(F::failure) {
+            Ok(fresh) if format!("{fresh:?}") == format!("{warm:?}") => Check::Agrees,
+            Err(Some(Failure::Stopped)) => Check::Stopped,
+            Err(Some(
+                Failure::Start(_)
+                | Failure::Limit {
+                    limit: Limit::Cpu | Limit::Wall,
+                    ..
+                },
+            )) => Check::TellsNothing,
+            Ok(_) | Err(_) => Check::Differs,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_another_answer_is_held_against_a_warm_guest() {
+        use faultline_domain::fault::Fault;
+
+        let failed = |failure: Failure| Check::of(&Err::<u32, Failure>(failure), &1);
+        let limit = |limit: Limit| Failure::Limit {
+            limit,
+            message: "too much".to_owned(),
+        };
+        assert_eq!(Check::of(&Ok::<u32, Failure>(1), &1), Check::Agrees);
+        assert_eq!(Check::of(&Ok::<u32, Failure>(2), &1), Check::Differs);
+        let fault = CallError::Fault(Fault::malformed("no"));
+        assert_eq!(Check::of(&Err::<u32, _>(fault), &1), Check::Differs);
+        assert_eq!(failed(Failure::Trap("t".to_owned())), Check::Differs);
+        assert_eq!(failed(limit(Limit::Memory)), Check::Differs);
+        assert_eq!(failed(limit(Limit::Cpu)), Check::TellsNothing);
+        assert_eq!(failed(limit(Limit::Wall)), Check::TellsNothing);
+        let start = Failure::Start("no slot".to_owned());
+        assert_eq!(failed(start), Check::TellsNothing);
+        assert_eq!(failed(Failure::Stopped), Check::Stopped);
+    }
 
     #[test]
     fn calls_are_checked_ever_more_seldom_and_nobody_knows_which() {

@@ -13,6 +13,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// The most sorts that are told apart; all beyond are one.
 const SORTS_MAX: usize = 64;
 
+/// The sort of all those beyond.
+const OTHERS: &str = "";
+
 /// What was put on the audit log a moment ago, by sort.
 #[derive(Debug)]
 pub(crate) struct Repeats {
@@ -42,12 +45,25 @@ impl Repeats {
     pub(crate) fn row_due(&self, sort: &str, now: Instant) -> Option<u64> {
         let mut by_sort = self.by_sort.lock().unwrap_or_else(PoisonError::into_inner);
         if by_sort.len() >= SORTS_MAX && !by_sort.contains_key(sort) {
-            by_sort.retain(|_, repeated| {
-                repeated.unwritten > 0 || now.duration_since(repeated.began) < WINDOW
+            // Those that are over make room; what was not written of them is said
+            // together, with the next of those that are not told apart.
+            let mut unwritten = 0;
+            by_sort.retain(|sort, repeated| {
+                let stays = sort == OTHERS || now.duration_since(repeated.began) < WINDOW;
+                unwritten += if stays { 0 } else { repeated.unwritten };
+                stays
             });
+            if unwritten > 0 {
+                let others = by_sort.entry(OTHERS.to_owned()).or_insert(Repeated {
+                    began: now,
+                    rows: 0,
+                    unwritten: 0,
+                });
+                others.unwritten += unwritten;
+            }
         }
         let is_one_too_many = by_sort.len() >= SORTS_MAX && !by_sort.contains_key(sort);
-        let sort = if is_one_too_many { "" } else { sort };
+        let sort = if is_one_too_many { OTHERS } else { sort };
         let Some(repeated) = by_sort.get_mut(sort) else {
             let repeated = Repeated {
                 began: now,
@@ -113,8 +129,19 @@ mod tests {
         assert!(rows(10_000, start + Duration::from_secs(5)) == 0);
         let kept = repeats.by_sort.lock().expect("no panic").len();
         assert_eq!(kept, SORTS_MAX + 1);
-        // Those that are over make room.
-        assert!(rows(20_000, start + Duration::from_secs(20)) > 1);
+        // Those that are over make room, even if not all of them was written.
+        for sort in 20_000..20_000 + SORTS_MAX {
+            let now = start + Duration::from_secs(20);
+            repeats.row_due(&sort.to_string(), now);
+            repeats.row_due(&sort.to_string(), now);
+        }
+        let later = start + Duration::from_secs(40);
+        assert!(rows(30_000, later) > 1);
+        let by_sort = repeats.by_sort.lock().expect("no panic");
+        let of_others = by_sort.get(OTHERS).map_or(0, |it| it.unwritten);
+        assert!(of_others >= 9_000, "{of_others}");
+        assert!(!by_sort.keys().any(|sort| sort == "20000"));
+        drop(by_sort);
         let kept = repeats.by_sort.lock().expect("no panic").len();
         assert!(kept <= SORTS_MAX + 1, "{kept}");
     }

@@ -28,6 +28,7 @@ use crate::outline::Outline;
 use crate::poller::WasmPoller;
 use crate::pool::Pool;
 use crate::services::Services;
+use crate::share;
 use crate::stats::Usage;
 use crate::wasi;
 
@@ -50,6 +51,7 @@ pub struct Sandbox {
     egress: Option<Egress>,
     runtime: Handle,
     clock: Clock,
+    detector_shards: u32,
 }
 
 /// What kind of component it is, with what only that kind has.
@@ -149,6 +151,7 @@ impl Sandbox {
             egress: None,
             runtime,
             clock,
+            detector_shards: 1,
         })
     }
 
@@ -157,6 +160,15 @@ impl Sandbox {
     pub fn with_egress(self, egress: Egress) -> Self {
         Self {
             egress: Some(egress),
+            ..self
+        }
+    }
+
+    /// With so many guests of each detector.
+    #[must_use]
+    pub fn with_detector_shards(self, detector_shards: u32) -> Self {
+        Self {
+            detector_shards,
             ..self
         }
     }
@@ -239,6 +251,11 @@ impl Sandbox {
         let polls = polls(&outline, role.kind());
         let engine = self.observers.engine();
         let component = self.component(wasm)?;
+        let guests = match role {
+            Role::Detector { .. } => self.detector_shards,
+            Role::Connector { .. } | Role::Correlator | Role::Action => share::GUESTS_MAX,
+        };
+        share::check(&component, &outline, guests)?;
         let mut linker = host::linker(engine, declared).map_err(shape)?;
         if spec.wasi {
             wasi::link(&mut linker, engine, &component).map_err(shape)?;

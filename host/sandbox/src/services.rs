@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use faultline_domain::audit::Entry;
 use faultline_domain::id::InstanceName;
@@ -15,6 +16,17 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> +
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ServiceError(pub String);
+
+/// Why the rest of the host was asked for something and gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Unanswered {
+    /// It could not be done.
+    #[error(transparent)]
+    Failed(#[from] ServiceError),
+    /// Nobody waited any longer: it may have been done all the same.
+    #[error("no answer within {0:?}; whether it was done is not known")]
+    Late(Duration),
+}
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 //!
 //! Some languages' runtimes ask for an operating system, whether or not the
 //! plugin uses it. They get one without arguments, environment, folders,
-//! network and input. Its clock is the time of the data: that of the call that
-//! is being made, and a microsecond later at each look. Its random numbers are
-//! the same for each guest of a component. What is printed becomes lines of
-//! the plugin's log, under the same budget. So history stays what it was: the
-//! same calls give the same answers, on any day.
+//! network and input. Its clock shows the time of the one envelope or situation
+//! that a call is about, and stands still in a detector, which is given rows in
+//! batches of any size. Its random numbers are the same for each guest of a
+//! component. What is printed becomes lines of the plugin's log, under the same
+//! budget. So history stays what it was: the same data give the same answers, on
+//! any day.
 //!
 //! Nothing of this is generated from WASI's own description, of which there are
 //! more versions each month: functions are linked as the component itself
@@ -27,7 +28,7 @@ use wasmtime::component::{Component, Linker, ResourceType, Val};
 
 use crate::guest::GuestState;
 use state::Handle;
-pub(crate) use state::NullWasi;
+pub(crate) use state::{NullWasi, Shows};
 
 /// All imports of this package family begin so.
 pub(crate) const PACKAGES: &str = "wasi:";

@@ -259,6 +259,7 @@ mod tests {
             alert,
             facts,
             because,
+            said: None,
         };
         (1..)
             .zip([opened, joined])

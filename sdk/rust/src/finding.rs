@@ -145,7 +145,8 @@ impl Finding {
         self
     }
 
-    /// A payload of the detector's own shape.
+    /// A payload of the detector's own shape, which the host keeps with the alert.
+    /// At most 4 KiB.
     #[must_use]
     pub fn with_extra(mut self, extra: Blob) -> Self {
         self.extra = Some(extra);

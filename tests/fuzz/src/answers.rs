@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use crate::connectors::check;
 use crate::parts;
@@ -237,7 +238,7 @@ impl Surroundings for Record {
         Box::pin(async { Ok(Secret::new(SECRET.into()).expect("a good length")) })
     }
 
-    fn revoked(&self) -> Pending<'_, ()> {
+    fn cut_off(&self) -> Pending<'_, &'static str> {
         Box::pin(std::future::pending())
     }
 }
@@ -293,7 +294,8 @@ pub fn egress_answer(data: &[u8]) {
         timeout: None,
     };
     let answered = RUNTIME.with(|runtime| {
-        runtime.block_on(egress.send(&granted, &allowance, &record, PATIENCE, request))
+        let until = Instant::now() + PATIENCE;
+        runtime.block_on(egress.send(&granted, &allowance, &record, until, request))
     });
     for address in network.connected.lock().expect("no panic").iter() {
         is_granted(&case, *address);

@@ -158,18 +158,9 @@ async fn edge_of_old(
         };
         version = last.event.version;
         for event in events.into_iter().map(|stored| stored.event) {
-            if let Happening::Joined {
-                alert: joined,
-                because,
-                ..
-            } = event.happening
-                && joined == alert
+            if matches!(event.happening, Happening::Joined { alert: joined, .. } if joined == alert)
             {
-                found = Some(Edge {
-                    because,
-                    author: event.author,
-                    at: event.at,
-                });
+                found = event.edge();
             }
         }
     }

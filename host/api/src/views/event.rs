@@ -105,6 +105,7 @@ impl IncidentEvent {
                 alert,
                 facts,
                 because,
+                ..
             } => {
                 view.alert = Some(alert.to_string());
                 view.facts = Some(facts.into());

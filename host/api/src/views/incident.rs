@@ -1,5 +1,6 @@
 //! Incidents.
 
+use data_encoding::BASE64;
 use faultline_domain::alert as domain_alert;
 use faultline_domain::id::AlertId;
 use faultline_domain::incident as domain;
@@ -154,6 +155,17 @@ pub struct Measurement {
     /// 0 to 1: how far from normal.
     #[schema(minimum = 0, maximum = 1)]
     pub score: f64,
+    /// What the detector said in a shape of its own.
+    pub extra: Option<Extra>,
+}
+
+/// A payload that nobody but its detector's users reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Extra {
+    /// Says what the bytes are.
+    pub media_type: String,
+    /// In base64 (RFC 4648, section 4).
+    pub bytes: String,
 }
 
 /// The interval that a value was expected in. A bound that is not a number is
@@ -277,6 +289,10 @@ impl Measurement {
                 high: number(band.high),
             }),
             score: alert.score,
+            extra: measurement.extra.as_ref().map(|extra| Extra {
+                media_type: extra.media_type.clone(),
+                bytes: BASE64.encode(&extra.bytes),
+            }),
         })
     }
 }

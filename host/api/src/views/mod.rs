@@ -48,7 +48,8 @@ pub use explanation::{
     EntityReason, Explanation, Identification, Membership, Step, StepStage, Transition,
 };
 pub use incident::{
-    Band, Hypothesis, Incident, IncidentSummary, Measurement, Member, Resolution, Resolved, Suspect,
+    Band, Extra, Hypothesis, Incident, IncidentSummary, Measurement, Member, Resolution, Resolved,
+    Suspect,
 };
 pub use instance::{
     Capability, FailureView, Grant, GrantPut, Instance, InstanceConfigPut, InstanceCreate,

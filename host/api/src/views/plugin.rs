@@ -133,7 +133,8 @@ pub struct LimitsView {
     pub cpu_per_call_ms: u64,
     /// Milliseconds on the clock in one call.
     pub wall_per_call_ms: u64,
-    /// Bytes that cross from the guest to the host in one call.
+    /// Bytes that cross from the guest to the host at once: with its answer, or
+    /// with one call of a host function.
     pub output_bytes: u64,
     /// Items in one answer.
     pub items: u64,

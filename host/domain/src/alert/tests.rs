@@ -135,6 +135,32 @@ fn an_end_of_an_earlier_episode_ends_nothing() {
 }
 
 #[test]
+fn an_episode_does_not_reach_back_into_the_one_before_it() {
+    let (mut alert, _) = first(firing("nagios", 10, 5));
+    alert.report(&firing("webhook", 12, 5));
+    alert.report(&ended("nagios", 20, 5, 18));
+    assert_eq!(alert.report(&firing("nagios", 30, 5)), Outcome::Fired);
+    // Said again with the old start, from whichever source.
+    alert.report(&firing("nagios", 40, 5));
+    alert.report(&firing("webhook", 41, 5));
+    assert_eq!((alert.episode, alert.started), (2, at(18)));
+    // The slower path comes with the end of the first episode.
+    assert_eq!(alert.report(&ended("webhook", 42, 5, 18)), Outcome::Echo);
+    assert!(alert.is_firing());
+    assert_eq!(alert.report(&ended("nagios", 50, 5, 48)), by("nagios"));
+}
+
+#[test]
+fn alerts_that_were_kept_before_are_read() {
+    let (alert, _) = first(firing("prom", 10, 5));
+    let mut kept = serde_json::to_value(&alert).expect("JSON");
+    kept.as_object_mut()
+        .expect("an object")
+        .remove("previous_end");
+    assert_eq!(serde_json::from_value::<Alert>(kept).expect("reads"), alert);
+}
+
+#[test]
 fn severity_moves_with_a_trend() {
     let (mut alert, _) = first(firing("prom", 10, 5));
     let mut milder = firing("prom", 20, 5);

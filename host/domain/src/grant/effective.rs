@@ -106,11 +106,23 @@ impl Effective {
             .map(|(id, allowed)| (id.as_str(), allowed))
     }
 
-    /// Where a secret is kept that may be used in this way now.
+    /// Where a secret is kept that may be computed with, or seen, now. One that
+    /// goes with requests was granted for these and nothing else.
     ///
     /// # Errors
     /// Why not, in words.
     pub fn secret(&self, id: &str, using: Use, now: Timestamp) -> Result<&SecretRef, String> {
+        let reference = self.kept(id, using, now)?;
+        if self.allowed.get(id).is_some_and(|it| it.attach.is_some()) {
+            return Err(format!(
+                "the secret `{id}` goes with requests, and is not one to compute with"
+            ));
+        }
+        Ok(reference)
+    }
+
+    /// Where a secret is kept that was granted for this use.
+    fn kept(&self, id: &str, using: Use, now: Timestamp) -> Result<&SecretRef, String> {
         let shown: String = id.chars().take(40).collect();
         let allowed = self
             .allowed
@@ -137,7 +149,7 @@ impl Effective {
         let secret = match secret {
             None => None,
             Some(id) => {
-                let reference = self.secret(id, Use::Secret, now)?;
+                let reference = self.kept(id, Use::Secret, now)?;
                 let attach = self.allowed.get(id).and_then(|found| found.attach.as_ref());
                 let (to, place) = attach.ok_or_else(|| {
                     format!("the secret `{id}` is attached to no request: it is only computed with")

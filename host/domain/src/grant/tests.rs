@@ -154,8 +154,19 @@ fn secrets_go_where_they_are_attached() {
     let error = ask("https://two.example.com/", "key").expect_err("elsewhere");
     assert!(error.contains("not attached to `two`"), "{error}");
     assert!(ask("https://one.example.com/", "other").is_err());
-    assert!(effective.secret("key", Use::Secret, NOW).is_ok());
+    let error = effective.secret("key", Use::Secret, NOW);
+    assert!(error.expect_err("attached").contains("goes with requests"));
     assert!(effective.secret("key", Use::SecretReveal, NOW).is_err());
+
+    // Attached to nothing it could be computed with: that was not asked for.
+    let mut loose = requested.clone();
+    loose[2].attach = None;
+    assert!(!loose[2].asks_no_more_than(&requested[2]));
+    let errors = resolve(&loose, &grants).expect_err("changed");
+    assert!(
+        matches!(errors[0], GrantError::Changed { .. }),
+        "{errors:?}"
+    );
 
     // Attached to more than before: somebody has to look at it.
     let mut grown = requested.clone();
@@ -165,6 +176,29 @@ fn secrets_go_where_they_are_attached() {
         matches!(errors[0], GrantError::Changed { .. }),
         "{errors:?}"
     );
+}
+
+#[test]
+fn what_was_granted_for_one_use_is_not_granted_for_another() {
+    let hidden = request("key", Use::Secret, true);
+    let seen = request("key", Use::SecretReveal, true);
+    let mut grant = granted(&hidden);
+    grant.terms.secret = Some("env:KEY".parse().expect("a reference"));
+    let errors = resolve(&[seen], std::slice::from_ref(&grant)).expect_err("changed");
+    assert!(
+        matches!(errors[0], GrantError::Changed { .. }),
+        "{errors:?}"
+    );
+    let requested = [hidden];
+    let effective = resolve(&requested, std::slice::from_ref(&grant)).expect("granted");
+    assert!(effective.secret("key", Use::Secret, NOW).is_ok());
+
+    // Grants that were given before the use was kept are read, and hold.
+    let mut kept = serde_json::to_value(&grant).expect("JSON");
+    let asked = kept["terms"]["asked"].as_object_mut().expect("an object");
+    assert!(asked.remove("using").is_some());
+    let old: Grant = serde_json::from_value(kept).expect("reads");
+    assert!(resolve(&requested, &[old]).is_ok());
 }
 
 #[test]

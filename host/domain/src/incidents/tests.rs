@@ -47,8 +47,12 @@ fn because(confidence: f64) -> Because {
 }
 
 fn author() -> Author {
+    plugin("topology")
+}
+
+fn plugin(name: &str) -> Author {
     Author::Plugin {
-        instance: InstanceName::new("topology").expect("a name"),
+        instance: InstanceName::new(name).expect("a name"),
         digest: Digest::of(b"component"),
     }
 }
@@ -90,13 +94,22 @@ impl World {
         secs: u64,
         proposals: Vec<Proposal>,
     ) -> (Vec<IncidentEvent>, Vec<Refusal>) {
+        self.propose_as(&author(), secs, proposals)
+    }
+
+    fn propose_as(
+        &mut self,
+        author: &Author,
+        secs: u64,
+        proposals: Vec<Proposal>,
+    ) -> (Vec<IncidentEvent>, Vec<Refusal>) {
         let verdict = Verdict {
             proposals,
             state: None,
         };
         let (events, refused) =
             self.incidents
-                .propose(verdict, &self.situation, &author(), moment(secs));
+                .propose(verdict, &self.situation, author, moment(secs));
         (events, refused.into_iter().map(|r| r.refusal).collect())
     }
 
@@ -233,7 +246,8 @@ fn evidence_cannot_be_invented() {
 fn merges_and_splits_move_members_with_their_edges() {
     let mut world = World::new(&["a", "b", "c"]);
     let keep = world.opened(&["a"]);
-    let (events, _) = world.propose(21, vec![open("u", &["b", "c"])]);
+    let other = plugin("other");
+    let (events, _) = world.propose_as(&other, 21, vec![open("u", &["b", "c"])]);
     let fold = events[0].incident;
     let (events, refused) = world.propose(
         22,
@@ -253,6 +267,12 @@ fn merges_and_splits_move_members_with_their_edges() {
     assert_eq!(finished[0].merged_into, Some(keep));
     assert!(world.incidents.take_finished().is_empty());
     assert_eq!(world.incidents.incident_of(id("c")), Some(keep));
+    // Who merges does not come to have said why each is a member.
+    let moved = &world.incidents.get(keep).expect("open").members[&id("c")];
+    assert_eq!(moved.edge.because, because(0.9));
+    assert_eq!(moved.edge.author, other);
+    assert_eq!(moved.edge.at, Timestamp::from_secs(21));
+    assert!(events.iter().all(|event| event.author == author()));
 
     let (events, refused) = world.propose(
         23,
@@ -302,7 +322,7 @@ fn resolves_after_the_delay_reopens_within_the_window_and_closes_after_it() {
     assert_eq!(words(&events), ["resolved"]);
     assert_eq!(
         events[0].at,
-        Timestamp::from_secs(160),
+        Timestamp::from_secs(161),
         "due then, noticed later"
     );
 
@@ -321,6 +341,35 @@ fn resolves_after_the_delay_reopens_within_the_window_and_closes_after_it() {
     assert_eq!(words(&events), ["closed"]);
     assert_eq!(world.phase(id), None);
     assert_eq!(world.incidents.incident_of(alert("a", true, 0).id), None);
+}
+
+#[test]
+fn what_was_over_long_ago_is_quiet_since_that_is_known() {
+    let mut world = World::new(&["a"]);
+    world.opened(&["a"]);
+    // Over before the incident was opened, as the sender says now.
+    world
+        .incidents
+        .alert_changed(&alert("a", false, 15), moment(200));
+    assert!(world.incidents.pass_time(moment(259)).is_empty());
+    let events = world.incidents.pass_time(moment(300));
+    assert_eq!(words(&events), ["resolved"]);
+    assert_eq!(events[0].at, Timestamp::from_secs(260));
+}
+
+#[test]
+fn events_and_members_that_were_kept_before_are_read() {
+    let mut world = World::new(&["a"]);
+    let (events, _) = world.propose(20, vec![open("t", &["a"])]);
+    let joined = serde_json::to_value(&events[1]).expect("JSON");
+    assert_eq!(joined["happening"]["joined"].get("said"), None);
+    let read: IncidentEvent = serde_json::from_value(joined).expect("reads");
+    assert_eq!(read, events[1]);
+    let incident = world.incidents.get(events[0].incident).expect("open");
+    let mut member = serde_json::to_value(&incident.members[&id("a")]).expect("JSON");
+    member.as_object_mut().expect("an object").remove("learnt");
+    let member: crate::incident::Member = serde_json::from_value(member).expect("reads");
+    assert_eq!(member.learnt, Timestamp::ZERO);
 }
 
 #[test]

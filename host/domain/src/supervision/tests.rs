@@ -394,3 +394,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn that_there_was_no_room_to_start_it_is_held_against_nobody() {
+    let policy = policy();
+    let mut it = Supervisor::new(digest("a"));
+    let failure = Failure::Start("no slot is free".to_owned());
+    let message = failure.to_string();
+    let mut now = at(0);
+    for attempt in 1..=50 {
+        let failed = Failed::of(&failure, &message, Some("envelope 1".to_owned()));
+        let draw = longest(&it, &policy);
+        it.failed(now, &failed, draw, &policy);
+        assert_eq!(it.attempt(), attempt);
+        now = until(&it);
+        assert!(it.may_call(now));
+    }
+    assert_eq!(it.failures(), 0);
+    let failed = Failed::of(&failure, &message, None);
+    it.failed(now, &failed, 0, &policy);
+    let why = it.why().expect("waits");
+    assert!(why.starts_with("could not be started 51 times"), "{why}");
+}

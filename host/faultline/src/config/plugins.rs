@@ -62,7 +62,8 @@ pub(crate) struct CeilingConfig {
     /// Time on the clock in one call.
     #[serde(with = "humantime_serde")]
     pub(crate) wall_per_call: Duration,
-    /// Bytes that a guest may give the host in one call.
+    /// Bytes that a guest may give the host at once: with its answer, or with one
+    /// call of a host function.
     pub(crate) output: ByteSize,
     /// Log lines of an instance in a minute.
     pub(crate) log_per_minute: ByteSize,

@@ -345,6 +345,10 @@ fn finding(key: &str, series: u32, watched: &Watched, firing: bool, at: Timestam
         value: None,
         expected: None,
         attributes: Labels::default(),
+        extra: Some(Blob {
+            media_type: "text/plain".to_owned(),
+            bytes: key.as_bytes().to_vec(),
+        }),
     }
 }
 

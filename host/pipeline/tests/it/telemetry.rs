@@ -36,6 +36,8 @@ async fn a_finding_is_an_alert_with_its_number(database: Database) {
     assert!(matches!(&alert.origin, Origin::Detector { instance } if instance.as_str() == "twice"));
     let measured = alert.measurement.as_ref().expect("a number");
     assert_eq!(measured.value, Some(300.0));
+    let extra = measured.extra.as_ref().expect("what it said beside");
+    assert_eq!(extra.bytes, b"wrong");
     assert_eq!(world.incidents().await.len(), 1);
 
     world.send(110_000, &[sample(110, 1.0)]).await;

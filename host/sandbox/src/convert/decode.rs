@@ -197,6 +197,11 @@ fn lines_from(
     }
     let all = String::from_utf8(raw.text)
         .map_err(|_| Fault::never("contract", "log-lines: the text is not UTF-8"))?;
+    // What no line has would be lost in silence.
+    if raw.ends.last().map_or(0, |end| *end as usize) != all.len() {
+        let why = "log-lines: the last line does not end where the text does";
+        return Err(Fault::never("contract", why));
+    }
     let mut lines = LogLines::default();
     let mut start = 0;
     for row in 0..rows {
@@ -230,4 +235,30 @@ fn unannounced(row: &str, what: &str, id: u32) -> Fault {
         "contract",
         format!("a {row} names {what} {id}, which was not announced"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_no_line_has_breaks_the_contract() {
+        let places = HashMap::from([(7, 0)]);
+        let read = |ends: &[u32], text: &str| {
+            let lines = wit::LogLines {
+                source: vec![7; ends.len()],
+                time: vec![1; ends.len()],
+                severity: vec![0; ends.len()],
+                ends: ends.to_vec(),
+                text: text.as_bytes().to_vec(),
+            };
+            lines_from(lines, &places, &mut Decoded::default())
+        };
+        assert_eq!(read(&[1, 3], "abc").map(|lines| lines.len()), Ok(2));
+        assert!(read(&[], "").is_ok());
+        for (ends, text) in [(&[1, 2][..], "abc"), (&[], "a"), (&[1, 4], "abc")] {
+            let fault = read(ends, text).expect_err(text);
+            assert_eq!(fault.code, "contract", "{fault}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! What detectors are given, and what they answer.
 
-use faultline_domain::finding::{Band, Finding, Subject};
+use faultline_domain::finding::{Band, EXTRA_BYTES_MAX, Finding, Subject};
 use faultline_domain::plugin::{Failure, IntroducedSeries, IntroducedSource};
 use faultline_domain::telemetry::{LogLines, Samples};
 
+use super::correlate::blob_of;
 use super::words::{clip, entity, entity_to, labels, labels_to, line, severity, text, time};
 use crate::bindings::exports::faultline::plugin::detect as wit;
 use crate::bindings::faultline::plugin::signals;
@@ -73,6 +74,15 @@ fn finding_of(raw: wit::Finding, rows: usize) -> Result<Finding, Failure> {
     if !(0.0..=1.0).contains(&raw.score) {
         return Err(broken(format!("its score is {}, not 0 to 1", raw.score)));
     }
+    let extra = raw.extra.map(blob_of);
+    let bytes = extra
+        .as_ref()
+        .map_or(0, |it| it.media_type.len() + it.bytes.len());
+    if bytes > EXTRA_BYTES_MAX {
+        return Err(broken(format!(
+            "its extra has {bytes} bytes; {EXTRA_BYTES_MAX} at most"
+        )));
+    }
     let subject = match &raw.subject {
         wit::Subject::Series(id) => Subject::Series(*id),
         wit::Subject::LogSource(id) => Subject::LogSource(*id),
@@ -97,5 +107,42 @@ fn finding_of(raw: wit::Finding, rows: usize) -> Result<Finding, Failure> {
         value: raw.value.and_then(finite),
         expected: raw.expected.and_then(band),
         attributes: labels(raw.attributes),
+        extra,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::faultline::plugin::types;
+
+    #[test]
+    fn what_a_finding_says_in_its_own_shape_is_kept_up_to_a_size() {
+        let with = |bytes: usize| {
+            let finding = wit::Finding {
+                key: "k".to_owned(),
+                firing: true,
+                subject: wit::Subject::Series(1),
+                row: None,
+                title: "t".to_owned(),
+                severity: "high".to_owned(),
+                score: 0.5,
+                started: 1,
+                at: 2,
+                value: None,
+                expected: None,
+                attributes: Vec::new(),
+                extra: Some(types::Blob {
+                    media_type: "a/b".to_owned(),
+                    bytes: vec![7; bytes],
+                }),
+            };
+            findings_of(vec![finding], 0)
+        };
+        let kept = with(EXTRA_BYTES_MAX - 3).expect("as much as it may");
+        let extra = kept[0].extra.as_ref().expect("kept");
+        assert_eq!((extra.media_type.as_str(), extra.bytes[0]), ("a/b", 7));
+        let failure = with(EXTRA_BYTES_MAX).expect_err("too much");
+        assert!(failure.to_string().contains("its extra has"), "{failure}");
+    }
 }

@@ -11,4 +11,4 @@ pub(crate) use correlate::{situation_of, verdict_of};
 pub(crate) use decode::{decoded_of, envelope_of};
 pub(crate) use detect::{findings_of, log_lines_of, samples_of, series_of, source_of};
 pub(crate) use poll::page_of;
-pub(crate) use words::{clip, is_disruptive, line};
+pub(crate) use words::{clip, line};

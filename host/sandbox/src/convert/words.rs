@@ -4,6 +4,7 @@ use faultline_domain::entity::Entity;
 use faultline_domain::fault::{Fault, Retry};
 use faultline_domain::labels::Labels;
 use faultline_domain::signal::StatedSeverity;
+use faultline_domain::text::steers;
 use faultline_domain::time::Timestamp;
 
 use crate::bindings::faultline::plugin::types as wit;
@@ -81,21 +82,10 @@ pub(crate) fn text(raw: String) -> String {
 /// On one line, as it stands in the host's log: a guest must not be able to
 /// fake lines of others.
 pub(crate) fn line(mut text: String) -> String {
-    if text.contains(is_disruptive) {
-        text = text.replace(is_disruptive, " ");
+    if text.contains(steers) {
+        text = text.replace(steers, " ");
     }
     text
-}
-
-/// Whether a character does more than to show itself: it may end the line, move
-/// the cursor, or have what follows read the other way round (Unicode Standard
-/// Annex 9).
-pub(crate) fn is_disruptive(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 /// Cut at a boundary between characters.

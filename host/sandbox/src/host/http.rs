@@ -17,6 +17,7 @@ use faultline_domain::time::Timestamp;
 use faultline_egress::{Answer, Outgoing, Pending, Surroundings};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::bindings::faultline::plugin::http::{Header, Host, Request, Response};
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
@@ -47,48 +48,69 @@ impl Host for GuestState {
         let room = usize::try_from(most).unwrap_or(usize::MAX);
         let surplus = requests.len().saturating_sub(room);
         requests.truncate(room);
-        let time_max = self.meter.wall_left();
-        let grants = &self.instance.spec.grants;
+        // One for all: those that wait for the others do not begin it anew.
+        let until = Instant::now() + self.meter.wall_left();
+        let (grants, instance) = (&self.instance.spec.grants, &*self.instance);
         let at_once = usize::try_from(self.instance.spec.limits.http_connections);
-        let sent = stream::iter(requests.into_iter().map(Outgoing::from)).map(|request| {
-            egress.send(grants, &self.allowance, &*self.instance, time_max, request)
+        let sent = stream::iter(requests.into_iter().map(Outgoing::from)).map(|request| async {
+            if instance.is_stopped() || Instant::now() >= until {
+                return None;
+            }
+            let sent = egress.send(grants, &self.allowance, instance, until, request);
+            Some(sent.await)
         });
         let answers: Vec<_> = self
             .instance
             .runtime
             .block_on(sent.buffered(at_once.unwrap_or(1).clamp(1, 64)).collect());
+        self.goes_on()?;
+        let too_late = domain::Fault {
+            retry: domain::Retry::Later,
+            ..domain::Fault::never(
+                Limit::HttpTime.as_str(),
+                "the call was out of time before it was this request's turn",
+            )
+        };
+        let late = answers.iter().filter(|answer| answer.is_none()).count();
+        if late > 0 {
+            self.note_unsent(late, &too_late);
+        }
         let mut answers: Vec<_> = answers
             .into_iter()
             .map(|answer| match answer {
-                Ok(answer) => Ok(Response::from(answer)),
-                Err(fault) => Err(self.counted(fault)),
+                Some(Ok(answer)) => Ok(Response::from(answer)),
+                Some(Err(fault)) => {
+                    self.count(&fault);
+                    Err(told(fault))
+                }
+                None => Err(told(too_late.clone())),
             })
             .collect();
         if surplus > 0 {
-            let fault = self.surplus(surplus, most);
-            answers.resize_with(answers.len() + surplus, || Err(fault.clone()));
+            let message = format!("{most} requests in one call at most");
+            let fault = domain::Fault::never(Limit::HttpRequests.as_str(), message);
+            self.note_unsent(surplus, &fault);
+            answers.resize_with(answers.len() + surplus, || Err(told(fault.clone())));
         }
         Ok(answers)
     }
 }
 
 impl GuestState {
-    /// So many requests are over the limit: counted and recorded as one.
-    fn surplus(&self, surplus: usize, most: u64) -> Fault {
-        let limit = Limit::HttpRequests.as_str();
-        let message = format!("{most} requests in one call at most");
-        let detail = json!({"denied": message, "code": limit, "requests": surplus});
+    /// So many requests are not even begun: counted and recorded as one.
+    fn note_unsent(&self, requests: usize, fault: &domain::Fault) {
+        let detail = json!({"denied": fault.message, "code": fault.code, "requests": requests});
         let stage = Stage::Event;
         if let Some(detail) = self.instance.denial_row(ACTION, detail)
             && let Err(error) = self.instance.audit(ACTION, stage, &detail)
         {
             tracing::error!("a denial cannot be recorded: {error}");
         }
-        self.counted(domain::Fault::never(limit, message))
+        self.count(fault);
     }
 
-    /// A refusal, as the guest gets it and as the metrics have it.
-    fn counted(&self, fault: domain::Fault) -> Fault {
+    /// A refusal, as the metrics have it.
+    fn count(&self, fault: &domain::Fault) {
         let stats = &self.instance.stats;
         if fault.code == "denied" {
             stats.deny(Use::Http.as_str());
@@ -97,15 +119,19 @@ impl GuestState {
         if let Some(limit) = limits.find(|limit| limit.as_str() == fault.code) {
             stats.fail(limit.as_str());
         }
-        Fault {
-            code: fault.code,
-            message: fault.message,
-            retry: match fault.retry {
-                domain::Retry::Never => Retry::Never,
-                domain::Retry::Later => Retry::Later,
-                domain::Retry::AfterMs(ms) => Retry::AfterMs(ms),
-            },
-        }
+    }
+}
+
+/// A refusal, as the guest gets it.
+fn told(fault: domain::Fault) -> Fault {
+    Fault {
+        code: fault.code,
+        message: fault.message,
+        retry: match fault.retry {
+            domain::Retry::Never => Retry::Never,
+            domain::Retry::Later => Retry::Later,
+            domain::Retry::AfterMs(ms) => Retry::AfterMs(ms),
+        },
     }
 }
 
@@ -149,8 +175,8 @@ impl Surroundings for Instance {
         })
     }
 
-    fn revoked(&self) -> Pending<'_, ()> {
-        Box::pin(self.until_revoked())
+    fn cut_off(&self) -> Pending<'_, &'static str> {
+        Box::pin(self.until_cut_off())
     }
 }
 

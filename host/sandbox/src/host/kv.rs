@@ -12,7 +12,7 @@ use crate::bindings::faultline::plugin::kv::{Change, Entry, Host};
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
 use crate::guest::GuestState;
 use crate::host::recorded::fault;
-use crate::services::{Committed, Item, ItemChange, ServiceError};
+use crate::services::{Committed, Item, ItemChange, Unanswered};
 
 /// The most bytes of a key.
 const KEY_BYTES_MAX: usize = 512;
@@ -117,7 +117,7 @@ impl GuestState {
         action: &str,
         checked: Result<(), Fault>,
         detail: serde_json::Value,
-        act: impl FnOnce(&Self) -> Result<Result<T, Fault>, ServiceError>,
+        act: impl FnOnce(&Self) -> Result<Result<T, Fault>, Unanswered>,
     ) -> Result<T, Fault> {
         checked?;
         let allowed = self.allows_now().and_then(|()| {

@@ -1,9 +1,9 @@
 //! `log`: lines for the operator. Always granted, under a budget.
 
 use faultline_domain::plugin::{Failure, Limit};
+use faultline_domain::text::steers;
 
 use crate::bindings::faultline::plugin::log::{Host, Level};
-use crate::convert::is_disruptive;
 use crate::guest::GuestState;
 use crate::instance::LogVerdict;
 
@@ -80,7 +80,7 @@ fn escaped(message: &str) -> String {
             line.push('…');
             break;
         }
-        if is_disruptive(character) {
+        if steers(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::bindings::faultline::plugin::types::{Fault, Retry};
 use crate::guest::{Call, GuestState};
-use crate::services::ServiceError;
+use crate::services::Unanswered;
 
 impl GuestState {
     /// Whether this instance may reach beyond itself during this call.
@@ -33,23 +33,24 @@ impl GuestState {
         action: &str,
         allowed: Result<String, String>,
         mut detail: Value,
-        act: impl FnOnce(&Self) -> Result<Result<T, Fault>, ServiceError>,
+        act: impl FnOnce(&Self) -> Result<Result<T, Fault>, Unanswered>,
     ) -> Result<T, Fault> {
         let capability = match allowed {
             Ok(capability) => capability,
             Err(why) => return Err(self.denied(action, &why)),
         };
         detail["capability"] = json!(capability);
-        let unavailable = |error: &ServiceError| fault("unavailable", &error.0, Retry::Later);
+        let unavailable = |why: String| fault("unavailable", &why, Retry::Later);
         let intent = self
             .instance
             .audit(action, Stage::Intent, &detail)
-            .map_err(|error| unavailable(&error))?;
+            .map_err(|error| unavailable(error.0))?;
         let outcome = act(self);
         let result = match &outcome {
             Ok(Ok(_)) => "ok".to_owned(),
             Ok(Err(fault)) => fault.code.clone(),
-            Err(_) => "failed".to_owned(),
+            Err(Unanswered::Failed(_)) => "failed".to_owned(),
+            Err(Unanswered::Late(_)) => "unknown".to_owned(),
         };
         let stage = Stage::Outcome { intent, result };
         if let Err(error) = self.instance.audit(action, stage, &json!({})) {
@@ -57,7 +58,7 @@ impl GuestState {
             // outcome is how that shows.
             tracing::error!("the outcome of row {intent} cannot be recorded: {error}");
         }
-        outcome.unwrap_or_else(|error| Err(unavailable(&error)))
+        outcome.unwrap_or_else(|error| Err(unavailable(error.to_string())))
     }
 
     /// Counts and records a denial.

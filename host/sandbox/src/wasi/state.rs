@@ -83,12 +83,33 @@ pub(crate) enum Open {
     Other,
 }
 
+/// What the clock shows during a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// The time of the one thing that the call is about, and a microsecond later
+    /// at each look, so that whoever waits for time to pass does not wait for
+    /// ever.
+    Time(Timestamp),
+    /// Always the same: the call is about many things, and how many depends on
+    /// the batch. Whoever only looks until it is later waits until its limit.
+    Nothing,
+}
+
+/// What a clock shows that stands still, in nanoseconds: a day after the epoch.
+/// Later than whatever it showed while the guest was started.
+const STANDSTILL: u64 = 86_400_000_000_000;
+
+/// How much later it is at each look, in nanoseconds.
+const LOOK: u64 = 1_000;
+
 /// The WASI of one guest. One that does not import it has it too, and never
 /// touches it.
 #[derive(Debug)]
 pub(crate) struct NullWasi {
     /// Nanoseconds since the Unix epoch.
     clock: u64,
+    look: u64,
+    seed: u64,
     random: u64,
     handles: BTreeMap<u32, Open>,
     next_handle: u32,
@@ -99,34 +120,47 @@ pub(crate) struct NullWasi {
 impl NullWasi {
     /// Of a guest of this component.
     pub(crate) fn new(digest: Digest) -> Self {
-        let random = digest
+        let seed = digest
             .as_bytes()
             .iter()
             .take(8)
             .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         Self {
             clock: 0,
-            random,
+            look: LOOK,
+            seed,
+            random: seed,
             handles: BTreeMap::new(),
             next_handle: 0,
             lines: [Vec::new(), Vec::new()],
         }
     }
 
-    /// The data of the call that follows is of this time. The clock never goes
-    /// back.
-    pub(crate) fn reach(&mut self, time: Timestamp) {
-        self.wait_until(time.as_micros().saturating_mul(1_000));
+    /// A call begins. What it can see of clock and chance does not depend on the
+    /// calls before it, of which another batch, or a guest that was not kept,
+    /// would have had others. Only while the clock stands still do random numbers
+    /// go on: a guest that lives long would get the same few for ever.
+    pub(crate) fn begin(&mut self, shows: Shows) {
+        match shows {
+            Shows::Time(time) => {
+                self.clock = time.as_micros().saturating_mul(1_000);
+                self.look = LOOK;
+                self.random = self.seed;
+            }
+            Shows::Nothing => {
+                self.clock = STANDSTILL;
+                self.look = 0;
+            }
+        }
     }
 
     pub(crate) fn wait_until(&mut self, nanoseconds: u64) {
         self.clock = self.clock.max(nanoseconds);
     }
 
-    /// The time: a microsecond later at each look, so that whoever waits for
-    /// time to pass does not wait forever.
+    /// A look at the clock.
     pub(crate) fn now(&mut self) -> u64 {
-        self.clock = self.clock.saturating_add(1_000);
+        self.clock = self.clock.saturating_add(self.look);
         self.clock
     }
 
@@ -194,14 +228,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_follows_the_data_and_never_goes_back() {
+    fn a_call_sees_the_time_of_its_data_whatever_came_before() {
         let mut wasi = NullWasi::new(Digest::of(b"a"));
-        wasi.reach(Timestamp::from_secs(10));
+        let time = Shows::Time(Timestamp::from_secs(10));
+        wasi.begin(time);
+        let random = wasi.random();
         assert_eq!(wasi.now(), 10_000_001_000);
-        wasi.reach(Timestamp::from_secs(9));
-        assert_eq!(wasi.now(), 10_000_002_000);
         wasi.wait_until(11_000_000_000);
         assert_eq!(wasi.now(), 11_000_001_000);
+        wasi.begin(time);
+        assert_eq!((wasi.now(), wasi.random()), (10_000_001_000, random));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_moves_for_whoever_waits_within_a_call() {
+        let mut wasi = NullWasi::new(Digest::of(b"a"));
+        let started = wasi.now();
+        wasi.begin(Shows::Nothing);
+        let (first, second) = (wasi.now(), wasi.now());
+        assert!(started < first);
+        assert_eq!(first, second);
+        wasi.wait_until(first + 7);
+        assert_eq!(wasi.now(), first + 7);
+        wasi.begin(Shows::Nothing);
+        assert_eq!(wasi.now(), first);
     }
 
     #[test]

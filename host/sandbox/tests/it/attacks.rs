@@ -13,7 +13,9 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use faultline_domain::attach::Attach;
 use faultline_domain::audit::Stage;
 use faultline_domain::decode::Decoder as _;
@@ -121,7 +123,13 @@ impl Scene {
         if attack.revoked {
             self.loaded.revoke();
         }
+        let began = Instant::now();
         let answers = self.answers(attack);
+        if let Some(most) = attack.within_ms {
+            let took = began.elapsed();
+            let most = Duration::from_millis(most);
+            assert!(took < most, "{}: took {took:?}", attack.name);
+        }
         let rows = self.services.rows.lock().expect("no panic");
         Outcome {
             answers,
@@ -153,7 +161,7 @@ impl Scene {
         match poller.poll(Some(errands.as_bytes()), 1) {
             Ok(page) => serde_json::from_slice(&page.into_payloads()[0].body).expect("JSON"),
             Err(CallError::Fault(fault)) => vec![told(fault)],
-            Err(error) => panic!("{}: {error}", attack.name),
+            Err(CallError::Failure(failure)) => vec![told(failure.to_fault())],
         }
     }
 }
@@ -240,17 +248,36 @@ fn check(attack: &Attack, outcome: &Outcome) {
             "{name}: `{text}` in {outcome:#?}"
         );
     }
-    if !attack.sees_secret {
-        let told = Value::from(outcome.answers.clone()).to_string();
+    let told = Value::from(outcome.answers.clone()).to_string();
+    for (form, text) in forms() {
         assert!(
-            !told.contains(SECRET),
-            "{name}: the guest sees the secret: {told}"
+            attack.sees_secret || !told.contains(&text),
+            "{name}: the guest sees the secret, {form}: {told}"
+        );
+        assert!(
+            !outcome.details.contains(&text),
+            "{name}: the log has the secret, {form}"
         );
     }
-    assert!(
-        !outcome.details.contains(SECRET),
-        "{name}: the log has the secret"
-    );
+}
+
+/// The secret in each form in which a server is likely to repeat it, by name.
+fn forms() -> [(&'static str, String); 7] {
+    let bytes = SECRET.as_bytes();
+    let percent = |byte: &u8| match byte {
+        letter if letter.is_ascii_alphanumeric() => char::from(*letter).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    let quoted = Value::from(SECRET).to_string();
+    [
+        ("plain", SECRET.to_owned()),
+        ("percent", bytes.iter().map(percent).collect()),
+        ("base64", BASE64.encode(bytes)),
+        ("base64-nopad", BASE64_NOPAD.encode(bytes)),
+        ("base64url", BASE64URL_NOPAD.encode(bytes)),
+        ("hex", HEXLOWER.encode(bytes)),
+        ("quoted", quoted.trim_matches('"').to_owned()),
+    ]
 }
 
 fn check_answer(name: &str, answer: &Value, expected: &Expected, outcome: &Outcome) {

@@ -186,7 +186,7 @@ fn what_is_put_on_the_audit_log_has_an_end_of_its_own() {
     let Err(CallError::Failure(failure)) = poller.poll(None, 1) else {
         panic!("should be stopped")
     };
-    assert_eq!(failure.code(), "limit.host-calls");
+    assert_eq!(failure.code(), "limit.recorded-calls");
     assert!(failure.to_string().contains("1000 things"), "{failure}");
     assert_eq!(loaded.usage().host_calls, 1_001);
     // Of each what it was about to do, and how that ended; and that it was

@@ -1,8 +1,11 @@
 //! What is refused before it runs.
 
+use std::sync::Arc;
+
 use faultline_domain::grant::Use;
-use faultline_domain::plugin::{Inputs, Limits};
-use faultline_sandbox::{Loaded, Role};
+use faultline_domain::plugin::{DetectorFactory as _, Inputs, Limits};
+use faultline_sandbox::{Loaded, Role, Sandbox};
+use tokio::runtime::Runtime;
 
 use crate::{Bench, bundle, spec};
 
@@ -76,16 +79,8 @@ fn an_export_of_another_shape() {
         (instance $exports (export "decode" (func $decode)))
         (export "faultline:plugin/decode@0.1.0" (instance $exports)))"#;
     let wasm = wat::parse_str(misshapen).expect("a component");
-    match bench.sandbox.load(spec(&wasm), connector(), &wasm, &[]) {
-        // The shape shows when the export is looked up.
-        Ok(Loaded::Connector(connector)) => {
-            use faultline_domain::decode::Decoder as _;
-            let envelope = crate::envelope("x");
-            assert!(connector.decode(&[&envelope]).is_err());
-        }
-        Ok(_) => panic!("not a connector"),
-        Err(error) => assert!(error.to_string().contains("does not fit"), "{error}"),
-    }
+    let message = refusal(&bench, connector(), &wasm, &[]);
+    assert!(message.contains("does not fit"), "{message}");
 }
 
 #[test]
@@ -109,6 +104,63 @@ fn a_component_that_would_use_up_what_guests_share() {
     assert!(message.contains("65 tables"), "{message}");
     let message = with(128);
     assert!(message.contains("129 core module instances"), "{message}");
+}
+
+#[test]
+fn a_component_of_which_many_guests_would_use_it_up() {
+    let Bench {
+        sandbox,
+        services,
+        _runtime,
+    } = Bench::new();
+    let with = |shards: u32, sandbox: Sandbox| Bench {
+        sandbox: sandbox.with_detector_shards(shards),
+        services: Arc::clone(&services),
+        _runtime: Runtime::new().expect("a runtime"),
+    };
+    let text = format!(
+        "(component (core module $m (table 1 funcref)) {}
+            (core module $d (func (export \"load\")))
+            (core instance $i (instantiate $d))
+            (func $load (canon lift (core func $i \"load\")))
+            (instance $exports (export \"load\" (func $load)))
+            (export \"faultline:plugin/detect@0.1.0\" (instance $exports)))",
+        "(core instance (instantiate $m))".repeat(20)
+    );
+    let wasm = wat::parse_str(text).expect("a component");
+    let inputs = Inputs {
+        samples: true,
+        logs: false,
+    };
+    let bench = with(64, sandbox);
+    let message = refusal(&bench, Role::Detector { inputs }, &wasm, &[]);
+    assert!(
+        message.contains("64 guests with 21 core instances"),
+        "{message}"
+    );
+    let bench = with(16, bench.sandbox);
+    let message = refusal(&bench, Role::Detector { inputs }, &wasm, &[]);
+    assert!(message.contains("does not fit"), "{message}");
+}
+
+#[test]
+fn when_no_room_is_left_that_is_nobodys_failure() {
+    let bench = Bench::new();
+    let loaded = bench.load("hostile-detector", "{}", Limits::default());
+    let Ok(Loaded::Detector(factory)) = loaded else {
+        panic!("not a detector")
+    };
+    let mut guests = Vec::new();
+    let failure = loop {
+        match factory.start() {
+            Ok(guest) => guests.push(guest),
+            Err(failure) => break failure,
+        }
+        assert!(guests.len() < 2_000, "there is always room");
+    };
+    assert_eq!(failure.code(), "start", "{failure}");
+    drop(guests);
+    assert!(factory.start().is_ok());
 }
 
 #[test]

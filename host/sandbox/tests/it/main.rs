@@ -37,6 +37,8 @@ struct Memory {
     rows: Mutex<Vec<Entry>>,
     items: Mutex<BTreeMap<String, Item>>,
     audit_fails: Mutex<bool>,
+    /// Writes are made, and nobody ever hears of it.
+    commits_hang: Mutex<bool>,
     secrets: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
@@ -124,7 +126,6 @@ impl Services for Memory {
             if bytes as u64 > quota_bytes {
                 return Ok(Committed::OverQuota(bytes as u64));
             }
-            let mut items = self.items.lock().expect("no panic");
             for change in changes {
                 let value = change.value.unwrap_or_default();
                 let item = Item {
@@ -132,7 +133,12 @@ impl Services for Memory {
                     value,
                     version: 1,
                 };
+                let mut items = self.items.lock().expect("no panic");
                 items.insert(change.key, item);
+            }
+            let hangs = *self.commits_hang.lock().expect("no panic");
+            if hangs {
+                std::future::pending::<()>().await;
             }
             Ok(Committed::Written(1))
         })

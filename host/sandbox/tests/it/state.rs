@@ -1,7 +1,9 @@
 //! `kv`: checked, recorded, done; in this order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use faultline_domain::audit::Stage;
 use faultline_domain::decode::Decoder as _;
 use faultline_domain::plugin::{CallError, Limits};
 use faultline_domain::poll::{Page, Poller as _};
@@ -88,6 +90,27 @@ fn what_cannot_be_recorded_is_not_done() {
     *bench.services.audit_fails.lock().expect("no panic") = true;
     assert_eq!(fault_code(poller.poll(None, 1)), "unavailable");
     assert!(bench.services.items.lock().expect("no panic").is_empty());
+}
+
+#[test]
+fn of_a_write_that_nobody_waited_for_it_is_not_known_how_it_ended() {
+    let bench = Bench::new();
+    let limits = Limits {
+        wall_per_call: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let Ok(Loaded::Poller(_, poller)) = bench.load_granted("keeper", "{}", limits, true) else {
+        panic!("not a poller")
+    };
+    *bench.services.commits_hang.lock().expect("no panic") = true;
+    assert!(poller.poll(None, 1).is_err());
+    assert!(!bench.services.items.lock().expect("no panic").is_empty());
+    let rows = bench.services.rows.lock().expect("no panic");
+    let outcome = &rows[1].stage;
+    assert!(
+        matches!(outcome, Stage::Outcome { result, .. } if result == "unknown"),
+        "{outcome:?}"
+    );
 }
 
 #[test]

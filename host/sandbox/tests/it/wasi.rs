@@ -106,6 +106,31 @@ fn its_clock_is_the_datas_and_its_chance_is_none() {
 }
 
 #[test]
+fn its_clock_does_not_tell_which_envelopes_came_together() {
+    let bench = Bench::new();
+    let fresh = |spec: &mut InstanceSpec| spec.reuse = Reuse::Fresh;
+    let connector = load(&bench, "wasi-javascript", fresh).expect("loads");
+    let received = |what: &str, seconds: u64| {
+        let mut envelope = envelope(what);
+        envelope.arrival.received = Timestamp::from_secs(1_772_366_400 + seconds);
+        envelope
+    };
+    let envelopes = [
+        received("clock", 0),
+        received("random", 30),
+        received("clock", 60),
+    ];
+    let all: Vec<_> = envelopes.iter().collect();
+    let together = connector.decode(&all).expect("answers");
+    let alone = all.iter().map(|envelope| {
+        let answers = connector.decode(&[*envelope]);
+        answers.expect("answers").remove(0)
+    });
+    assert_eq!(together, alone.collect::<Vec<_>>());
+    assert_ne!(together[0], together[2]);
+}
+
+#[test]
 fn a_warm_guest_that_remembers_is_found_out() {
     let bench = Bench::new();
     let connector = load(&bench, "wasi-javascript", |_| ()).expect("loads");

@@ -160,6 +160,7 @@ fn events() -> Vec<IncidentEvent> {
         alert: AlertId::derive([b"a".as_slice()]),
         facts,
         because,
+        said: None,
     };
     (1..)
         .zip([opened, joined])

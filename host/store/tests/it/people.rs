@@ -86,6 +86,7 @@ async fn bundles_instances_and_grants_read_back(database: Database) {
     grant.expires = Some(at(60));
     grant.terms = Terms {
         asked: Asked {
+            using: None,
             rules: vec!["GET https://*.example.com/**".parse().expect("a rule")],
             attach: None,
         },

@@ -18,7 +18,7 @@ use crate::exec::Output;
 use crate::http::{Request, Response};
 use crate::kv::{Change, Entry};
 use crate::log::Level;
-use crate::testkit::store::Store;
+use crate::testkit::store::{self, Store};
 use crate::{Attribute, Fault};
 
 thread_local! {
@@ -44,6 +44,7 @@ struct State {
     lines: Vec<(Level, String)>,
     kv: Option<Store>,
     secrets: BTreeMap<String, Vec<u8>>,
+    revealed: BTreeMap<String, Vec<u8>>,
     http_scripted: BTreeMap<String, VecDeque<Result<Response, Fault>>>,
     http_handler: Option<HttpHandler>,
     requests: Vec<Request>,
@@ -71,10 +72,19 @@ impl FakeHost {
         self
     }
 
-    /// Grants the use of this secret.
+    /// Grants the use of this secret, and no sight of it: it goes with requests,
+    /// or is computed with, as the manifest has it.
     #[must_use]
     pub fn with_secret(self, id: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.0.borrow_mut().secrets.insert(id.into(), value.into());
+        self
+    }
+
+    /// Grants sight of this secret, and no other use of it: a capability
+    /// `secret-reveal`.
+    #[must_use]
+    pub fn with_revealed_secret(self, id: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.0.borrow_mut().revealed.insert(id.into(), value.into());
         self
     }
 
@@ -142,6 +152,7 @@ impl FakeHost {
     }
 
     pub(crate) fn kv_get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Fault> {
+        store::check_keys(keys)?;
         self.with_store(|store| Ok(store.get(keys)))
     }
 
@@ -151,10 +162,12 @@ impl FakeHost {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Entry>, Fault> {
+        store::check_scan(prefix, after)?;
         self.with_store(|store| Ok(store.scan(prefix, after, limit)))
     }
 
     pub(crate) fn kv_commit(&self, changes: &[Change]) -> Result<u64, Fault> {
+        store::check_changes(changes)?;
         self.with_store(|store| store.commit(changes))
     }
 
@@ -212,7 +225,10 @@ impl FakeHost {
     }
 
     pub(crate) fn secret_reveal(&self, secret: &str) -> Result<Vec<u8>, Fault> {
-        self.with_secret_value(secret, |value| Ok(value.to_vec()))
+        match self.0.borrow().revealed.get(secret) {
+            Some(value) => Ok(value.clone()),
+            None => Err(denied(&format!("sight of the secret `{secret}`"))),
+        }
     }
 
     fn with_secret_value<R>(

@@ -1,12 +1,13 @@
-//! The fake `kv`: versions, quota and refusals as the interface describes them.
+//! The fake `kv`: versions, quota and refusals as those of the real one
+//! (`host/sandbox/src/host/kv.rs`, `host/store/src/kv.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::Fault;
 use crate::kv::{Change, Entry};
+use crate::{Fault, Retry};
 
-/// The most entries that one `scan` answers.
-const SCAN_ENTRIES_MAX: u32 = 1_000;
+/// The most keys of one `get`, changes of one `commit`, entries of one `scan`.
+const BATCH_MAX: usize = 1_000;
 /// The most bytes in a key.
 const KEY_BYTES_MAX: usize = 512;
 /// The most bytes in a value.
@@ -39,25 +40,26 @@ impl Store {
             .values()
             .filter(|entry| entry.key.starts_with(prefix))
             .filter(|entry| after.is_none_or(|after| entry.key.as_str() > after))
-            .take(limit.min(SCAN_ENTRIES_MAX) as usize)
+            .take(BATCH_MAX.min(limit as usize))
             .cloned()
             .collect()
     }
 
+    /// In order, each upon those before it: a key may stand twice.
     pub(super) fn commit(&mut self, changes: &[Change]) -> Result<u64, Fault> {
-        let mut keys = BTreeSet::new();
-        for change in changes {
-            self.check(change)?;
-            if !keys.insert(&change.key) {
-                return Err(Fault::malformed(format!(
-                    "the key `{}` stands twice in one commit",
-                    change.key
-                )));
-            }
-        }
         let version = self.version + 1;
         let mut entries = self.entries.clone();
         for change in changes {
+            let found = entries.get(&change.key).map_or(0, |entry| entry.version);
+            if change.if_version.is_some_and(|expected| expected != found) {
+                return Err(Fault {
+                    retry: Retry::Later,
+                    ..Fault::new(
+                        "conflict",
+                        "a key is not at the version that was expected; nothing was written",
+                    )
+                });
+            }
             match &change.value {
                 Some(value) => {
                     let entry = Entry {
@@ -77,51 +79,69 @@ impl Store {
             .map(|entry| entry.key.len() + entry.value.len())
             .sum();
         if bytes > self.bytes_max {
-            return Err(Fault::new(
-                "limit.kv",
-                format!(
-                    "the state would have {bytes} bytes and may have {}",
-                    self.bytes_max
-                ),
-            ));
+            let message = format!("{bytes} bytes in all; {} at most", self.bytes_max);
+            return Err(Fault::new("limit.kv", message));
         }
         self.entries = entries;
         self.version = version;
         Ok(version)
     }
+}
 
-    fn check(&self, change: &Change) -> Result<(), Fault> {
-        if change.key.is_empty() || change.key.len() > KEY_BYTES_MAX {
+/// What the host looks at before it asks whether anything was granted.
+pub(super) fn check_keys(keys: &[String]) -> Result<(), Fault> {
+    check_count(keys.len())?;
+    keys.iter().try_for_each(|key| check_key(key))
+}
+
+/// As [`check_keys`], of a scan.
+pub(super) fn check_scan(prefix: &str, after: Option<&str>) -> Result<(), Fault> {
+    let mut texts = [Some(prefix), after].into_iter().flatten();
+    if texts.all(is_text) {
+        return Ok(());
+    }
+    Err(key_fault())
+}
+
+/// As [`check_keys`], of a commit.
+pub(super) fn check_changes(changes: &[Change]) -> Result<(), Fault> {
+    check_count(changes.len())?;
+    changes
+        .iter()
+        .try_for_each(|change| check_key(&change.key))?;
+    for change in changes {
+        let bytes = change.value.as_ref().map_or(0, Vec::len);
+        if bytes > VALUE_BYTES_MAX {
             return Err(Fault::malformed(format!(
-                "a key has 1 to {KEY_BYTES_MAX} bytes; this one has {}",
-                change.key.len()
+                "a value of {bytes} bytes; {VALUE_BYTES_MAX} at most"
             )));
         }
-        if let Some(value) = &change.value
-            && value.len() > VALUE_BYTES_MAX
-        {
-            return Err(Fault::new(
-                "limit.kv",
-                format!(
-                    "a value has at most {VALUE_BYTES_MAX} bytes; that of `{}` has {}",
-                    change.key,
-                    value.len()
-                ),
-            ));
-        }
-        let version = self
-            .entries
-            .get(&change.key)
-            .map_or(0, |entry| entry.version);
-        match change.if_version {
-            Some(expected) if expected != version => Err(Fault::new(
-                "conflict",
-                format!(
-                    "the key `{}` is at version {version}, not at {expected}",
-                    change.key
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
+    Ok(())
+}
+
+fn check_count(count: usize) -> Result<(), Fault> {
+    if count <= BATCH_MAX {
+        return Ok(());
+    }
+    Err(Fault::malformed(format!(
+        "{count} at once; {BATCH_MAX} at most"
+    )))
+}
+
+fn check_key(key: &str) -> Result<(), Fault> {
+    if key.is_empty() || !is_text(key) {
+        return Err(key_fault());
+    }
+    Ok(())
+}
+
+fn is_text(text: &str) -> bool {
+    text.len() <= KEY_BYTES_MAX && !text.contains('\0')
+}
+
+fn key_fault() -> Fault {
+    Fault::malformed(format!(
+        "keys have 1 to {KEY_BYTES_MAX} bytes, and no NUL among them"
+    ))
 }

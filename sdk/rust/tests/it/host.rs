@@ -140,8 +140,49 @@ fn secrets_are_used_unseen() {
         assert_eq!(hex, expected);
         assert_eq!(secrets::equals("key", b"Jefe"), Ok(true));
         assert_eq!(secrets::equals("key", b"jefe"), Ok(false));
-        assert_eq!(secrets::reveal("key"), Ok(b"Jefe".to_vec()));
+        assert_eq!(code(secrets::reveal("key")), "denied");
     });
+}
+
+#[test]
+fn what_may_be_seen_is_another_grant() {
+    let host = FakeHost::new().with_revealed_secret("key", "Jefe");
+    host.run(|| {
+        assert_eq!(secrets::reveal("key"), Ok(b"Jefe".to_vec()));
+        assert_eq!(code(secrets::equals("key", b"Jefe")), "denied");
+        let request = Request::get("https://x.example/a").with_secret("key");
+        assert_eq!(code(http::send(request)), "denied");
+    });
+}
+
+#[test]
+fn keys_and_values_are_refused_as_the_host_refuses_them() {
+    FakeHost::new().with_kv(4 << 20).run(|| {
+        let many: Vec<String> = (0..1_001).map(|key| key.to_string()).collect();
+        assert!(kv::get_all(&many[..1_000]).is_ok());
+        assert_eq!(code(kv::get_all(&many)), "malformed");
+        let changes: Vec<Change> = many.iter().map(Change::delete).collect();
+        assert_eq!(code(kv::commit(&changes)), "malformed");
+        for key in ["", "a\0b", &"k".repeat(513)] {
+            assert_eq!(code(kv::get(key)), "malformed");
+            assert_eq!(code(kv::commit(&[Change::set(key, "x")])), "malformed");
+        }
+        assert_eq!(code(kv::scan("a\0", None, 1)), "malformed");
+        assert_eq!(code(kv::scan("", Some("a\0"), 1)), "malformed");
+        let long = Change::set("long", vec![0; (1 << 20) + 1]);
+        assert_eq!(code(kv::commit(&[long])), "malformed");
+        // One after the other, each upon those before it.
+        let twice = [Change::set("a", "1"), Change::set("a", "2")];
+        let version = kv::commit(&twice).expect("written");
+        assert_eq!(kv::get("a").expect("granted").expect("set").value, b"2");
+        let again = [
+            Change::set("a", "3").if_version(version),
+            Change::set("a", "4").if_version(version),
+        ];
+        assert_eq!(code(kv::commit(&again)), "conflict");
+    });
+    // What is malformed is so whether or not it was granted.
+    FakeHost::new().run(|| assert_eq!(code(kv::get("")), "malformed"));
 }
 
 #[test]

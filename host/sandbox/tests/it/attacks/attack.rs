@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use faultline_domain::plugin::Limits;
 use faultline_domain::rule::{Rule, RuleTemplate};
@@ -53,6 +54,9 @@ pub(super) struct Attack {
     /// Whether it is done while decoding, and not while polling.
     #[serde(default)]
     pub(super) while_decoding: bool,
+    /// How long it may take at most, in milliseconds.
+    #[serde(default)]
+    pub(super) within_ms: Option<u64>,
     /// Whether it may see the secret, for once.
     #[serde(default)]
     pub(super) sees_secret: bool,
@@ -135,7 +139,8 @@ impl Attack {
 
     /// Whether the instance is of no use afterwards.
     pub(super) fn is_revoked(&self) -> bool {
-        self.revoked || self.answers.iter().any(|answer| answer.revokes)
+        let mut answers = self.answers.iter();
+        self.revoked || answers.any(|answer| answer.meanwhile.is_some())
     }
 
     /// The capabilities `http`, and their rules.
@@ -170,6 +175,10 @@ impl Attack {
         let mut limits = usual;
         for (name, value) in &self.limits {
             let limit = match name.as_str() {
+                "wall_per_call_ms" => {
+                    limits.wall_per_call = Duration::from_millis(*value);
+                    continue;
+                }
                 "http_requests" => &mut limits.http_requests,
                 "http_sent_bytes" => &mut limits.http_sent_bytes,
                 "http_received_bytes" => &mut limits.http_received_bytes,

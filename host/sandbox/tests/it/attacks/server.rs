@@ -19,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::{SECRET, forms};
+
 /// What is answered.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,7 +29,8 @@ pub(super) struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
-    /// The body is what was heard, in this form: `raw`, `base64`.
+    /// The body is what was heard, `raw`; or the secret, if it was heard, in
+    /// another form: `base64`, `percent`, `hex`, ….
     echo: Option<String>,
     /// The body is so many bytes.
     size: usize,
@@ -37,10 +40,18 @@ pub(super) struct Answer {
     drips: bool,
     /// Nothing comes, ever.
     hangs: bool,
-    /// The instance is revoked before anything comes.
-    pub(super) revokes: bool,
+    /// What becomes of the instance before anything comes.
+    pub(super) meanwhile: Option<Meanwhile>,
     /// Just these bytes.
     raw: Option<String>,
+}
+
+/// What can become of an instance while a server thinks.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Meanwhile {
+    Revoked,
+    Stopped,
 }
 
 /// What was heard during one attack.
@@ -134,10 +145,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: &Told) {
         body: "ok".to_owned(),
         ..Answer::default()
     });
-    if answer.revokes {
-        told.loaded.upgrade().expect("under test").revoke();
+    let loaded = || told.loaded.upgrade().expect("under test");
+    match answer.meanwhile {
+        Some(Meanwhile::Revoked) => loaded().revoke(),
+        Some(Meanwhile::Stopped) => loaded().stop(),
+        None => {}
     }
-    if answer.hangs || answer.revokes {
+    if answer.hangs || answer.meanwhile.is_some() {
         // Until the other side gives up.
         let _ = stream.read(&mut [0; 1]).await;
         return;
@@ -198,7 +212,13 @@ fn written(answer: &Answer, request: &str) -> Vec<u8> {
     } else {
         match answer.echo.as_deref() {
             Some("raw") => request.as_bytes().to_vec(),
-            Some(other) => panic!("no echo `{other}`"),
+            Some(form) => {
+                assert!(request.contains(SECRET), "there is nothing to repeat");
+                let mut forms = forms().into_iter();
+                let found = forms.find(|(name, _)| *name == form);
+                let (_, text) = found.unwrap_or_else(|| panic!("no echo `{form}`"));
+                text.into_bytes()
+            }
             None => answer.body.clone().into_bytes(),
         }
     };
