@@ -35,8 +35,9 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// been set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// How often to look whether a person lets one that failed run again.
-const LOOK_FOR_RELEASE: Duration = Duration::from_secs(1);
+/// How often to look whether a person lets one that failed run again, or whether
+/// the journal that did not answer does.
+const LOOK_SOON: Duration = Duration::from_secs(1);
 
 /// Why a poll that somebody asked for was not done.
 const STOPPED: &str = "it was stopped meanwhile";
@@ -207,6 +208,8 @@ impl Task {
         let mut mine = self.shared.polling.mine.clone();
         while !self.is_stopped() {
             if !*mine.borrow_and_update() {
+                // Whoever asks it now says how that goes.
+                self.patience.succeeded();
                 tokio::select! {
                     // Nobody is left to say that it is ours: then it stays as it is.
                     Ok(()) = mine.changed() => {}
@@ -244,8 +247,8 @@ impl Task {
     /// the one to ask.
     async fn ask(&mut self, mut stage: PollStage, mine: &mut watch::Receiver<bool>) {
         while !self.is_stopped() && *mine.borrow_and_update() {
-            let longest = if stage.state().is_held() {
-                LOOK_FOR_RELEASE
+            let longest = if stage.state().is_held() || self.patience.has_failed() {
+                LOOK_SOON
             } else {
                 LOOK_AGAIN
             };
@@ -384,5 +387,91 @@ impl Task {
     /// Told to stop, or left behind by whoever could.
     fn is_stopped(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_domain::envelope::Position;
+    use faultline_domain::id::{Digest, ScopeName};
+    use faultline_domain::plugin::CallError;
+    use faultline_domain::poll::{Page, Poller};
+    use faultline_store::Store;
+
+    use super::*;
+
+    /// One that nobody gets to ask.
+    struct Unasked(InstanceName);
+
+    impl Poller for Unasked {
+        fn instance(&self) -> &InstanceName {
+            &self.0
+        }
+
+        fn poll(&self, _: Option<&[u8]>, _: u32) -> Result<Page, CallError> {
+            unreachable!("the journal does not answer")
+        }
+    }
+
+    /// A crew of one, over a journal that does not answer.
+    async fn crew(mine: &watch::Sender<bool>) -> (Crew, Faults) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let journal = Journal::open(store.clone(), ScopeName::default_scope()).await;
+        store.close().await;
+        let faults = Faults::default();
+        let polling = Polling {
+            journal: journal.expect("a journal"),
+            board: Arc::default(),
+            backlog: Arc::new(Backlog::new(Position::START, Position::START)),
+            limits: ListenerLimits::default(),
+            policy: SupervisionPolicy::default(),
+            mine: mine.subscribe(),
+        };
+        let mut crew = Crew {
+            shared: Shared {
+                polling,
+                faults: faults.clone(),
+                room: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+            },
+            workers: BTreeMap::new(),
+        };
+        let name = InstanceName::new("eye").expect("a name");
+        let scheduled = ScheduledPoller {
+            poller: Arc::new(Unasked(name.clone())),
+            digest: Digest::of(b"eye"),
+            interval: Duration::from_secs(60),
+        };
+        let wanted = BTreeMap::from([(name, scheduled)]);
+        tokio::time::pause();
+        crew.exchange(&wanted, PollBegin::Resumed).await;
+        (crew, faults)
+    }
+
+    async fn pass() {
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_poller_that_another_process_asks_is_no_fault_of_ours() {
+        let mine = watch::Sender::new(true);
+        let (_crew, faults) = crew(&mine).await;
+        pass().await;
+        assert!(faults.of(Part::Poll).is_some());
+        mine.send_replace(false);
+        pass().await;
+        assert_eq!(faults.of(Part::Poll), None);
+    }
+
+    #[tokio::test]
+    async fn a_poller_that_is_gone_is_no_fault_any_more() {
+        let mine = watch::Sender::new(true);
+        let (mut crew, faults) = crew(&mine).await;
+        pass().await;
+        assert!(faults.of(Part::Poll).is_some());
+        crew.exchange(&BTreeMap::new(), PollBegin::Renewed).await;
+        assert_eq!(faults.of(Part::Poll), None);
     }
 }
