@@ -182,6 +182,12 @@ impl Node {
         })
     }
 
+    /// What the API asks of it.
+    #[cfg(test)]
+    pub(crate) fn control(&self) -> &Arc<NodeControl> {
+        &self.control
+    }
+
     /// What this process is called among those that share the database.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -271,6 +277,7 @@ impl Node {
             Arc::clone(&self.counters),
         );
         let news = observed.subscribe();
+        tasks.spawn(Arc::clone(&self.control).read_again(stopped.clone()));
         if self.store.kind().is_shared() {
             let others = Others {
                 store: self.store.clone(),
@@ -437,7 +444,17 @@ pub(crate) mod tests {
         }
 
         async fn over(folder: tempfile::TempDir) -> Self {
+            Self::configured(folder, Config::default()).await
+        }
+
+        /// With its databases on a PostgreSQL server.
+        pub(crate) async fn on_postgresql(url: &str) -> Self {
             let mut config = Config::default();
+            config.data.database.0 = Some(url.parse().expect("a URL"));
+            Self::configured(tempfile::tempdir().expect("a folder"), config).await
+        }
+
+        async fn configured(folder: tempfile::TempDir, mut config: Config) -> Self {
             config.plugins.bundled = false;
             folder.path().clone_into(&mut config.data.folder);
             let Taken::Ours(taken) = Folder::take(folder.path()).expect("can be had") else {

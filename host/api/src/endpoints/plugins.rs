@@ -169,7 +169,7 @@ pub(crate) async fn plugin_install(
         .store
         .bundle_put(&record, bundle.files(), entry)
         .await?;
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok((StatusCode::CREATED, Json(view(&shared, &record).await?)))
 }
 
