@@ -20,7 +20,7 @@ use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_domain::supervision::{Standing, Supervisor};
 use faultline_domain::time::Timestamp;
-use faultline_intake::hooks::{Hook, HookTable};
+use faultline_intake::hooks::HookTable;
 use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
 use faultline_sandbox::{
     CodeCache, ComponentUsage, InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage,
@@ -601,11 +601,7 @@ impl PluginHost {
             .filter(|record| record.kind == Kind::Connector && record.enabled)
             .filter_map(|record| {
                 let source = SourceName::new(record.name.as_str()).ok()?;
-                let hook = Hook {
-                    connector: record.name.clone(),
-                    signature: None,
-                };
-                Some((source, hook))
+                Some((source, record.name.clone()))
             });
         self.hooks.replace(hooks);
         let mut number = 0;
