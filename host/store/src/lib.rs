@@ -73,7 +73,7 @@ pub use incident::{CommandRecord, IncidentFilter, RefusalRecord, StoredEvent};
 pub use instance::{BundleFiles, BundleRecord, GrantRecord, InstanceRecord};
 pub use journal::{Appended, ENVELOPES_PER_READ_MAX, JournalHead};
 pub use journal_check::{Damage, Extent, JournalCheck, Range};
-pub use kv::{KvChange, KvCommit, KvEntry};
+pub use kv::{KV_ENTRY_BYTES, KvChange, KvCommit, KvEntry};
 pub use lease::LeaseRecord;
 pub use location::{BadUrl, Connections, DatabaseKind, Location, PostgresqlUrl};
 pub use page::{Cursor, Page};

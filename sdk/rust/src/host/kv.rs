@@ -1,7 +1,7 @@
 //! Small durable state of this instance, under a quota.
 //!
-//! Keys are non-empty and have at most 512 bytes, values at most 1 MiB. Needs
-//! the capability `kv`.
+//! Keys are non-empty and have at most 512 bytes, values at most 1 MiB. An entry
+//! counts its key, its value and 128 bytes. Needs the capability `kv`.
 
 use super::call;
 use crate::Fault;
