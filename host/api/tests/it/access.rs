@@ -241,7 +241,7 @@ async fn denials_are_on_the_audit_log_and_are_not_a_way_to_fill_it() {
 }
 
 #[tokio::test]
-async fn a_scraper_may_be_let_in_without_a_token() {
+async fn a_scraper_needs_a_token_and_gets_what_it_asks_for() {
     let bench = Bench::open().await;
     let anonymous = || {
         let request = Request::builder().uri("/metrics").body(Body::empty());
