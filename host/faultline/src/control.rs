@@ -434,17 +434,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::node::tests::Opened;
-
-    async fn until(what: &str, is_so: impl Fn() -> bool) {
-        let looking = async {
-            while !is_so() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let seen = tokio::time::timeout(Duration::from_secs(30), looking).await;
-        assert!(seen.is_ok(), "{what}");
-    }
+    use crate::node::tests::{Opened, database, until};
 
     #[tokio::test]
     async fn what_others_changed_counts_as_soon_as_it_can_be_read() {
@@ -481,11 +471,5 @@ mod tests {
         })
         .await;
         running.stop().await;
-    }
-
-    /// The database that a URL names.
-    fn database(url: &str) -> &str {
-        let path = url.split('?').next().unwrap_or_default();
-        path.rsplit('/').next().unwrap_or_default()
     }
 }

@@ -422,6 +422,8 @@ fn drawn() -> Result<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Duration;
+
     use faultline_api::views::Status;
     use faultline_domain::access::{Principal, Role};
 
@@ -486,6 +488,23 @@ pub(crate) mod tests {
                 },
             }
         }
+    }
+
+    /// The database that a URL names.
+    pub(crate) fn database(url: &str) -> &str {
+        let path = url.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Waits until something is so. Fails if it does not come to be.
+    pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+        let looking = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(30), looking).await;
+        assert!(seen.is_ok(), "{what}");
     }
 
     #[tokio::test]
