@@ -1,7 +1,8 @@
 //! Pollers at work: a task for each, which asks it when it is due.
 //!
-//! Each waits for itself, so that an API that does not answer holds up nobody
-//! but its own poller. None is asked while the journal is as full as senders are
+//! Each waits for itself, and those that gave nothing when they were last asked
+//! leave places to those that did: APIs that do not answer hold up nobody but
+//! their own pollers, however many they are. None is asked while the journal is as full as senders are
 //! turned away for, nor by a process that is not the one to ask.
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use faultline_intake::backlog::Backlog;
 use faultline_intake::limits::ListenerLimits;
 use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
 use faultline_store::Journal;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::now;
@@ -24,6 +25,10 @@ use crate::stages::{Bell, Patience};
 
 /// Polls that wait for an answer at one time: each takes a thread.
 const POLLS_AT_ONCE_MAX: usize = 8;
+
+/// How many of these may be of pollers that gave nothing when they were last
+/// asked, and may do so again after a long time.
+const DOUBTFUL_POLLS_AT_ONCE_MAX: usize = 4;
 
 /// Requests to poll at once that wait for their poller, and for all of them.
 const REQUESTS_MAX: usize = 16;
@@ -81,7 +86,7 @@ pub(crate) async fn poll(
         shared: Shared {
             polling,
             faults: bell.faults.clone(),
-            room: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+            room: Room::default(),
         },
         workers: BTreeMap::new(),
     };
@@ -169,7 +174,40 @@ impl Crew {
 struct Shared {
     polling: Polling,
     faults: Faults,
-    room: Arc<Semaphore>,
+    room: Room,
+}
+
+/// The places of polls that wait for an answer.
+#[derive(Clone)]
+struct Room {
+    all: Arc<Semaphore>,
+    doubtful: Arc<Semaphore>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL_POLLS_AT_ONCE_MAX)),
+        }
+    }
+}
+
+impl Room {
+    /// A place for a poller that stands so, for as long as what is returned
+    /// lives; none once there are no more places to be had.
+    async fn enter(
+        self,
+        state: &PollState,
+    ) -> Option<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit)> {
+        // First the scarcer one: who waits for it takes no place from others.
+        let doubtful = if state.faults_in_a_row > 0 {
+            Some(self.doubtful.acquire_owned().await.ok()?)
+        } else {
+            None
+        };
+        Some((doubtful, self.all.acquire_owned().await.ok()?))
+    }
 }
 
 impl Shared {
@@ -281,9 +319,8 @@ impl Task {
                 }
                 continue;
             }
-            let room = Arc::clone(&self.shared.room);
             let _place = tokio::select! {
-                place = room.acquire_owned() => place,
+                place = self.shared.room.clone().enter(stage.state()) => place,
                 _ = self.stop.changed() => continue,
             };
             let from = request
@@ -432,7 +469,7 @@ mod tests {
             shared: Shared {
                 polling,
                 faults: faults.clone(),
-                room: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+                room: Room::default(),
             },
             workers: BTreeMap::new(),
         };
@@ -452,6 +489,33 @@ mod tests {
         for _ in 0..20 {
             tokio::time::advance(Duration::from_secs(1)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn pollers_that_fail_leave_places_to_those_that_do_not() {
+        let room = Room::default();
+        let good = PollState::default();
+        let bad = PollState {
+            faults_in_a_row: 1,
+            ..PollState::default()
+        };
+        // At once, or not.
+        let enter = async |state| {
+            let at_once = tokio::time::timeout(Duration::ZERO, room.clone().enter(state));
+            at_once.await.ok().flatten()
+        };
+        let mut places = Vec::new();
+        for _ in 0..DOUBTFUL_POLLS_AT_ONCE_MAX {
+            places.extend(enter(&bad).await);
+        }
+        assert!(enter(&bad).await.is_none());
+        for _ in DOUBTFUL_POLLS_AT_ONCE_MAX..POLLS_AT_ONCE_MAX {
+            places.extend(enter(&good).await);
+        }
+        assert_eq!(places.len(), POLLS_AT_ONCE_MAX);
+        assert!(enter(&good).await.is_none(), "there are no more");
+        drop(places.remove(0));
+        assert!(enter(&bad).await.is_some());
     }
 
     #[tokio::test]
