@@ -40,9 +40,8 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// been set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// How often to look whether a person lets one that failed run again, or whether
-/// the journal that did not answer does.
-const LOOK_SOON: Duration = Duration::from_secs(1);
+/// How often to look whether a person lets one that failed run again.
+const LOOK_FOR_RELEASE: Duration = Duration::from_secs(1);
 
 /// Why a poll that somebody asked for was not done.
 const STOPPED: &str = "it was stopped meanwhile";
@@ -285,8 +284,18 @@ impl Task {
     /// the one to ask.
     async fn ask(&mut self, mut stage: PollStage, mine: &mut watch::Receiver<bool>) {
         while !self.is_stopped() && *mine.borrow_and_update() {
-            let longest = if stage.state().is_held() || self.patience.has_failed() {
-                LOOK_SOON
+            if self.patience.has_failed() {
+                // Nothing is fetched that could not be kept.
+                match stage.write_again().await {
+                    Ok(()) => self.patience.succeeded(),
+                    Err(error) => {
+                        self.patience.failed(&error, &mut self.stop).await;
+                        continue;
+                    }
+                }
+            }
+            let longest = if stage.state().is_held() {
+                LOOK_FOR_RELEASE
             } else {
                 LOOK_AGAIN
             };
@@ -306,7 +315,6 @@ impl Task {
                 self.patience.failed(&error, &mut self.stop).await;
                 continue;
             }
-            self.patience.succeeded();
             if request.is_none() && stage.due().is_none_or(|due| due > now()) {
                 continue;
             }
@@ -429,13 +437,17 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use faultline_domain::envelope::Position;
     use faultline_domain::id::{Digest, ScopeName};
     use faultline_domain::plugin::CallError;
     use faultline_domain::poll::{Page, Poller};
-    use faultline_store::Store;
+    use faultline_store::{Location, Store};
+    use faultline_test_databases::Server;
 
     use super::*;
+    use crate::node::tests::{database, until};
 
     /// One that nobody gets to ask.
     struct Unasked(InstanceName);
@@ -456,16 +468,37 @@ mod tests {
         let store = Store::open(folder.path()).await.expect("a store");
         let journal = Journal::open(store.clone(), ScopeName::default_scope()).await;
         store.close().await;
+        let (mut crew, faults) = crew_over(journal.expect("a journal"), mine);
+        let name = InstanceName::new("eye").expect("a name");
+        tokio::time::pause();
+        let wanted = wanted(Arc::new(Unasked(name)));
+        crew.exchange(&wanted, PollBegin::Resumed).await;
+        (crew, faults)
+    }
+
+    /// One poller, which is asked every minute.
+    fn wanted(poller: Arc<dyn Poller>) -> BTreeMap<InstanceName, ScheduledPoller> {
+        let name = poller.instance().clone();
+        let scheduled = ScheduledPoller {
+            poller,
+            digest: Digest::of(b"eye"),
+            interval: Duration::from_secs(60),
+        };
+        BTreeMap::from([(name, scheduled)])
+    }
+
+    /// A crew of nobody.
+    fn crew_over(journal: Journal, mine: &watch::Sender<bool>) -> (Crew, Faults) {
         let faults = Faults::default();
         let polling = Polling {
-            journal: journal.expect("a journal"),
+            journal,
             board: Arc::default(),
             backlog: Arc::new(Backlog::new(Position::START, Position::START)),
             limits: ListenerLimits::default(),
             policy: SupervisionPolicy::default(),
             mine: mine.subscribe(),
         };
-        let mut crew = Crew {
+        let crew = Crew {
             shared: Shared {
                 polling,
                 faults: faults.clone(),
@@ -473,15 +506,6 @@ mod tests {
             },
             workers: BTreeMap::new(),
         };
-        let name = InstanceName::new("eye").expect("a name");
-        let scheduled = ScheduledPoller {
-            poller: Arc::new(Unasked(name.clone())),
-            digest: Digest::of(b"eye"),
-            interval: Duration::from_secs(60),
-        };
-        let wanted = BTreeMap::from([(name, scheduled)]);
-        tokio::time::pause();
-        crew.exchange(&wanted, PollBegin::Resumed).await;
         (crew, faults)
     }
 
@@ -489,6 +513,58 @@ mod tests {
         for _ in 0..20 {
             tokio::time::advance(Duration::from_secs(1)).await;
         }
+    }
+
+    /// One that has nothing, and counts how often it is asked.
+    struct Counted(InstanceName, AtomicU32);
+
+    impl Poller for Counted {
+        fn instance(&self) -> &InstanceName {
+            &self.0
+        }
+
+        fn poll(&self, _: Option<&[u8]>, budget: u32) -> Result<Page, CallError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            let page = Page::new(Vec::new(), b"end".to_vec(), false, None, budget);
+            page.map_err(CallError::Failure)
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_fetched_that_cannot_be_kept() {
+        let server = Server::shared();
+        let url = server.create();
+        let store = Store::open(&Location::postgresql(url.parse().expect("a URL"))).await;
+        let journal = Journal::open(store.expect("a store"), ScopeName::default_scope()).await;
+        let run = |sql: &str| server.run(database(&url), sql);
+        run(
+            "create function refuse() returns trigger language plpgsql as \
+             $$ begin raise exception 'full'; end $$; \
+             create trigger no_space before insert or update on faultline_journal.poll \
+             execute function refuse()",
+        );
+        let mine = watch::Sender::new(true);
+        let (mut crew, faults) = crew_over(journal.expect("a journal"), &mine);
+        let counted = Counted(
+            InstanceName::new("eye").expect("a name"),
+            AtomicU32::default(),
+        );
+        let counted = Arc::new(counted);
+        let asked = || counted.1.load(Ordering::SeqCst);
+        let begin = PollBegin::Renewed;
+        crew.exchange(&wanted(Arc::clone(&counted) as Arc<_>), begin)
+            .await;
+        let is_said = || faults.of(Part::Poll).is_some();
+        until("it is said", is_said).await;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(is_said(), "until it is over");
+        }
+        assert_eq!(asked(), 1);
+        run("drop trigger no_space on faultline_journal.poll");
+        until("it is over", || !is_said()).await;
+        until("it is asked again", || asked() == 2).await;
+        crew.exchange(&BTreeMap::new(), begin).await;
     }
 
     #[tokio::test]
