@@ -141,15 +141,6 @@ impl Operations {
         operations
     }
 
-    /// Has another say about one operation: what is configured.
-    pub(crate) fn set_needs(&mut self, id: &str, needs: Needs) {
-        for named in self.0.values_mut().flat_map(BTreeMap::values_mut) {
-            if named.id == id {
-                named.needs = needs;
-            }
-        }
-    }
-
     /// The operation that a request means.
     pub(crate) fn find(&self, path: &str, method: &Method) -> Option<Named> {
         // Whoever may get something may ask whether it is there.

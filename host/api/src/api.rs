@@ -11,7 +11,7 @@ use faultline_domain::time::Timestamp;
 use faultline_store::{Journal, Store};
 use tokio::sync::watch;
 
-use crate::access::{Needs, Operations};
+use crate::access::Operations;
 use crate::audit::Denials;
 use crate::control::Control;
 use crate::gate::{gate, not_found};
@@ -62,7 +62,6 @@ pub struct Api {
     limits: ApiLimits,
     limits_ceiling: Limits,
     edge_lifetime: Duration,
-    metrics: Needs,
 }
 
 impl Api {
@@ -73,7 +72,6 @@ impl Api {
             limits: ApiLimits::default(),
             limits_ceiling: Limits::default_ceiling(),
             edge_lifetime: EDGE_LIFETIME_DEFAULT,
-            metrics: Needs::Role(faultline_domain::access::Role::Viewer),
         }
     }
 
@@ -99,14 +97,6 @@ impl Api {
         self
     }
 
-    /// Lets everybody who reaches the API read `/metrics`, for scrapers that
-    /// have no token.
-    #[must_use]
-    pub const fn metrics_for_everybody(mut self) -> Self {
-        self.metrics = Needs::Nothing;
-        self
-    }
-
     /// The service. It can be called directly, without a socket: a
     /// [`Principal`](faultline_domain::access::Principal) among the extensions
     /// of a request is believed. Whoever puts one there vouches that the request
@@ -114,8 +104,7 @@ impl Api {
     /// make a browser reach it.
     pub fn router(self) -> Router {
         let (router, mut document) = openapi::routes().split_for_parts();
-        let mut operations = Operations::of(&mut document);
-        operations.set_needs("metrics_fetch", self.metrics);
+        let operations = Operations::of(&mut document);
         openapi::complete(&mut document);
         // Our own structures, with keys that are texts.
         let text = serde_json::to_vec(&document).unwrap_or_default();

@@ -12,12 +12,18 @@ use serde_json::{Map, Value, json};
 use crate::access::Caller;
 use crate::shared::Shared;
 
-/// Denials of one operation to one caller are put on the log at most this
-/// often; how many there were meanwhile stands in the next row.
+/// What is denied or refused to one caller in one way is put on the log at most
+/// this often; how many there were meanwhile stands in the next row.
 const DENIED_ROW_EVERY: Duration = Duration::from_secs(10);
 
-/// The most pairs of callers and operations that are told apart.
+/// The most pairs of callers and ways that are told apart.
 const DENIED_PAIRS_MAX: usize = 1_000;
+
+/// The way in which bundles are refused, and what the row about it is called.
+const PLUGIN_REFUSED: &str = "plugin.refused";
+
+/// The most characters of a reason that are put on the log.
+const REASON_CHARS_MAX: usize = 500;
 
 impl Caller {
     /// A row about something that they do, which is written together with what
@@ -55,7 +61,7 @@ impl Caller {
     }
 }
 
-/// Denials that are not written, since much the same was lately.
+/// Denials and refusals that are not written, since much the same was lately.
 #[derive(Debug, Default)]
 pub(crate) struct Denials(Mutex<BTreeMap<(String, &'static str), Lately>>);
 
@@ -67,9 +73,9 @@ struct Lately {
 
 impl Denials {
     /// Whether a denial is to be written now, and how many before it were not.
-    fn note(&self, actor: &str, operation: &'static str, now: Timestamp) -> Option<u64> {
+    fn note(&self, actor: &str, way: &'static str, now: Timestamp) -> Option<u64> {
         let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = (actor.to_owned(), operation);
+        let pair = (actor.to_owned(), way);
         if let Some(known) = lately.get_mut(&pair) {
             if now.since(known.written) < DENIED_ROW_EVERY {
                 known.unwritten += 1;
@@ -104,21 +110,57 @@ pub(crate) async fn note_denied(
     subject: &str,
     needed: Role,
 ) {
+    let detail = |unwritten| {
+        json!({
+            "operation": operation,
+            "role": caller.principal.role.as_str(),
+            "needed": needed.as_str(),
+            "unwritten": unwritten,
+        })
+    };
+    note(shared, caller, operation, "api.denied", subject, detail).await;
+}
+
+/// Somebody who may install bundles sent what is none, or none for this host.
+pub(crate) async fn note_refused_bundle(
+    shared: &Shared,
+    caller: &Caller,
+    origin: &str,
+    reason: &str,
+) {
+    shared.metrics.bundles_refused.inc();
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    let detail = |unwritten| json!({ "reason": reason, "unwritten": unwritten });
+    note(
+        shared,
+        caller,
+        PLUGIN_REFUSED,
+        PLUGIN_REFUSED,
+        origin,
+        detail,
+    )
+    .await;
+}
+
+/// Puts on the log what was denied or refused to somebody, unless much the same
+/// was lately. `detail` is told how often that was left out.
+async fn note(
+    shared: &Shared,
+    caller: &Caller,
+    way: &'static str,
+    action: &str,
+    subject: &str,
+    detail: impl FnOnce(u64) -> Value + Send,
+) {
     let now = shared.now();
-    let Some(unwritten) = shared.denials.note(&caller.principal.name, operation, now) else {
+    let Some(unwritten) = shared.denials.note(&caller.principal.name, way, now) else {
         return;
     };
-    let detail = json!({
-        "operation": operation,
-        "role": caller.principal.role.as_str(),
-        "needed": needed.as_str(),
-        "unwritten": unwritten,
-    });
-    let entry = caller.event(now, "api.denied", subject, detail);
+    let entry = caller.event(now, action, subject, detail(unwritten));
     if let Err(error) = shared.store.audit_append(entry).await {
-        // It was denied nevertheless.
+        // It was refused nevertheless.
         let cause: &dyn std::error::Error = &error;
-        tracing::error!(error = cause, "a denial could not be put on the audit log");
+        tracing::error!(error = cause, "{action} could not be put on the audit log");
     }
 }
 

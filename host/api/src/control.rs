@@ -26,11 +26,16 @@ pub trait Control: Send + Sync {
     /// Bundles, instances or grants have changed in the store. When the answer
     /// comes, nothing runs any more that may not; what may run now need not run
     /// yet.
-    fn plugins_changed(&self) -> Answer<'_, ()>;
+    ///
+    /// Gives why they could not be read, and goes on trying by itself.
+    fn plugins_changed(&self) -> Answer<'_, Result<(), String>>;
 
     /// Tokens have changed in the store. When the answer comes, no revoked one
     /// is good for anything any more.
-    fn tokens_changed(&self) -> Answer<'_, ()>;
+    ///
+    /// Gives why they could not be read, and goes on trying by itself; until
+    /// then none of them is good for anything.
+    fn tokens_changed(&self) -> Answer<'_, Result<(), String>>;
 
     /// How the instances fare. One that is missing has not been started yet.
     fn instances(&self) -> Answer<'_, Vec<InstanceStatus>>;

@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
     pub(crate) streams: Gauge,
+    pub(crate) bundles_refused: Counter,
 }
 
 /// From one millisecond to about sixteen seconds: acts are waited for.
@@ -38,6 +39,7 @@ impl Default for Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(request_seconds),
             streams: Gauge::default(),
+            bundles_refused: Counter::default(),
         }
     }
 }
@@ -69,6 +71,11 @@ impl Metrics {
             "streams",
             "Streams of events that are open",
             self.streams.clone(),
+        );
+        registry.register(
+            "bundles_refused",
+            "Bundles that were sent to be installed and could not be read",
+            self.bundles_refused.clone(),
         );
     }
 }

@@ -17,7 +17,7 @@ use crate::audit::Denials;
 use crate::control::Control;
 use crate::limits::ApiLimits;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::scrapers::Scrapers;
 
 /// Made once, when the router is built.
@@ -74,9 +74,29 @@ impl Shared {
         Ok((here, self.store.turn().await?))
     }
 
+    /// Has the machinery take over what was just written about plugins.
+    pub(crate) async fn plugins_changed(&self) -> Result<(), Problem> {
+        let taken = self.control.plugins_changed().await;
+        taken.map_err(|why| not_yet(&why))
+    }
+
+    /// Has the machinery take over what was just written about tokens.
+    pub(crate) async fn tokens_changed(&self) -> Result<(), Problem> {
+        let taken = self.control.tokens_changed().await;
+        taken.map_err(|why| not_yet(&why))
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// What was written does not hold yet: whoever took something back must know.
+fn not_yet(why: &str) -> Problem {
+    Problem::new(
+        ProblemKind::Unavailable,
+        format!("it is written down, but does not hold before it can be read again: {why}"),
+    )
 }
 
 /// How many of each are let in at once.

@@ -36,6 +36,9 @@ const LET_GO_MAX: Duration = Duration::from_secs(90);
 /// How long to wait for instances that are loaded anew.
 const LOADED_MAX: Duration = Duration::from_secs(2);
 
+/// How long until what could not be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long metrics wait for the database. They are looked at the more when it
 /// does not answer, and whoever scrapes them does not wait for long.
 const STORED_MAX: Duration = Duration::from_secs(2);
@@ -58,6 +61,17 @@ pub(crate) struct NodeControl {
     started: AtomicBool,
     /// The edition of the plugins that each stage works with.
     stages: Mutex<Vec<watch::Receiver<u64>>>,
+    /// One look at what was changed at a time: the later one has the last word.
+    reading: tokio::sync::Mutex<()>,
+    /// What was changed and could not be read.
+    unread: watch::Sender<Unread>,
+}
+
+/// What was changed and could not be read, so that what was before still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Unread {
+    plugins: bool,
+    tokens: bool,
 }
 
 impl NodeControl {
@@ -91,6 +105,32 @@ impl NodeControl {
             own_spans,
             started: AtomicBool::new(false),
             stages: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            unread: watch::Sender::default(),
+        }
+    }
+
+    /// Reads again what was changed and could not be read, until it is to stop.
+    pub(crate) async fn read_again(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut unread = self.unread.subscribe();
+        loop {
+            let waiting = async {
+                // We hold the other end ourselves.
+                let _ = unread.wait_for(|it| *it != Unread::default()).await;
+                tokio::time::sleep(READ_AGAIN).await;
+            };
+            tokio::select! {
+                () = waiting => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            let Unread { plugins, tokens } = *self.unread.borrow();
+            // Why not, if not, is logged there.
+            if tokens {
+                let _ = self.tokens_changed().await;
+            }
+            if plugins {
+                let _ = self.plugins_changed().await;
+            }
         }
     }
 
@@ -205,31 +245,45 @@ const fn part(stage: StageName) -> Part {
 }
 
 impl Control for NodeControl {
-    fn plugins_changed(&self) -> Answer<'_, ()> {
+    fn plugins_changed(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
             // Nothing runs in a node that was opened to look at.
             if !self.is_started() {
-                return;
+                return Ok(());
             }
-            match self.host.reload().await {
-                Ok(reload) => {
-                    self.let_go(reload.edition).await;
-                    // Mostly it is a matter of an instant, and whoever asked
-                    // finds it running. If not, nobody else need wait.
-                    let loaded = self.host.loaded(&reload);
-                    if let Ok(edition) = tokio::time::timeout(LOADED_MAX, loaded).await {
-                        self.let_go(edition).await;
-                    }
+            let reading = self.reading.lock().await;
+            let reload = match self.host.reload().await {
+                Ok(reload) => reload,
+                Err(error) => {
+                    tracing::error!("the plugins could not be read again: {error:#}");
+                    self.unread.send_modify(|unread| unread.plugins = true);
+                    return Err(format!("{error:#}"));
                 }
-                Err(error) => tracing::error!("the plugins could not be read again: {error:#}"),
+            };
+            self.unread.send_modify(|unread| unread.plugins = false);
+            drop(reading);
+            self.let_go(reload.edition).await;
+            // Mostly it is a matter of an instant, and whoever asked finds it
+            // running. If not, nobody else need wait.
+            let loaded = self.host.loaded(&reload);
+            if let Ok(edition) = tokio::time::timeout(LOADED_MAX, loaded).await {
+                self.let_go(edition).await;
             }
+            Ok(())
         })
     }
 
-    fn tokens_changed(&self) -> Answer<'_, ()> {
+    fn tokens_changed(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
-            match self.store.token_list().await {
-                Ok(tokens) => self.tokens.replace(tokens),
+            let _reading = self.reading.lock().await;
+            let read = self.store.token_list().await;
+            self.unread
+                .send_modify(|unread| unread.tokens = read.is_err());
+            match read {
+                Ok(tokens) => {
+                    self.tokens.replace(tokens);
+                    Ok(())
+                }
                 Err(error) => {
                     // Better nobody than somebody who may not any more.
                     self.tokens.replace([]);
@@ -237,6 +291,7 @@ impl Control for NodeControl {
                         error = &error as &dyn std::error::Error,
                         "the tokens could not be read: no sender is let in until they can"
                     );
+                    Err(error.to_string())
                 }
             }
         })
@@ -368,5 +423,53 @@ impl Control for NodeControl {
                 &self.own_spans.now(),
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_api::views::NewToken;
+    use faultline_test_databases::Server;
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::node::tests::{Opened, database, until};
+
+    #[tokio::test]
+    async fn what_others_changed_counts_as_soon_as_it_can_be_read() {
+        let server = Server::shared();
+        let url = server.create();
+        let opened = Opened::on_postgresql(&url).await;
+        let (node, database) = (&opened.node, database(&url));
+        let run = |sql: &str| server.run(database, sql);
+        let running = node.start().await.expect("starts");
+        let body = json!({"name": "prom", "purpose": "ingest"});
+        let client = opened.client();
+        let made = client.ask(Method::POST, "/tokens", Some(&body)).await;
+        let made: NewToken = made.expect("a token");
+        let is_known = || format!("{:?}", node.tokens).contains(&made.kept.id);
+        until("the token is good", is_known).await;
+
+        run("alter table faultline_state.token rename to token_away; \
+             alter table faultline_state.instance rename to instance_away; \
+             update faultline_state.edition set number = number + 1");
+        let both = Unread {
+            plugins: true,
+            tokens: true,
+        };
+        let control = node.control();
+        until("neither can be read", || *control.unread.borrow() == both).await;
+        assert!(!is_known(), "it may have been revoked");
+        let before = control.plugins_edition();
+
+        run("alter table faultline_state.token_away rename to token; \
+             alter table faultline_state.instance_away rename to instance");
+        until("the token is good again", is_known).await;
+        until("the plugins are read again", || {
+            control.plugins_edition() == before + 1
+        })
+        .await;
+        running.stop().await;
     }
 }

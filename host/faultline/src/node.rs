@@ -183,6 +183,12 @@ impl Node {
         })
     }
 
+    /// What the API asks of it.
+    #[cfg(test)]
+    pub(crate) fn control(&self) -> &Arc<NodeControl> {
+        &self.control
+    }
+
     /// What this process is called among those that share the database.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -272,6 +278,7 @@ impl Node {
             Arc::clone(&self.counters),
         );
         let news = observed.subscribe();
+        tasks.spawn(Arc::clone(&self.control).read_again(stopped.clone()));
         if self.store.kind().is_shared() {
             let others = Others {
                 store: self.store.clone(),
@@ -416,6 +423,8 @@ fn drawn() -> Result<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Duration;
+
     use faultline_api::views::Status;
     use faultline_domain::access::{Principal, Role};
 
@@ -438,7 +447,17 @@ pub(crate) mod tests {
         }
 
         async fn over(folder: tempfile::TempDir) -> Self {
+            Self::configured(folder, Config::default()).await
+        }
+
+        /// With its databases on a PostgreSQL server.
+        pub(crate) async fn on_postgresql(url: &str) -> Self {
             let mut config = Config::default();
+            config.data.database.0 = Some(url.parse().expect("a URL"));
+            Self::configured(tempfile::tempdir().expect("a folder"), config).await
+        }
+
+        async fn configured(folder: tempfile::TempDir, mut config: Config) -> Self {
             config.plugins.bundled = false;
             folder.path().clone_into(&mut config.data.folder);
             let Taken::Ours(taken) = Folder::take(folder.path()).expect("can be had") else {
@@ -470,6 +489,23 @@ pub(crate) mod tests {
                 },
             }
         }
+    }
+
+    /// The database that a URL names.
+    pub(crate) fn database(url: &str) -> &str {
+        let path = url.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Waits until something is so. Fails if it does not come to be.
+    pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+        let looking = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(30), looking).await;
+        assert!(seen.is_ok(), "{what}");
     }
 
     #[tokio::test]

@@ -75,7 +75,8 @@ impl Others {
             is_other
         });
         if editions.tokens != self.editions.tokens {
-            self.control.tokens_changed().await;
+            // What cannot be read now is read again by the node itself.
+            let _ = self.control.tokens_changed().await;
         }
         self.editions = editions;
         let head = self.journal.look().await?;
@@ -116,7 +117,7 @@ async fn reload(control: Arc<NodeControl>, mut plugins: watch::Receiver<u64>) {
         let edition = *plugins.borrow_and_update();
         // What was changed through this node is read already.
         if control.plugins_edition() < edition {
-            control.plugins_changed().await;
+            let _ = control.plugins_changed().await;
         }
     }
 }

@@ -20,18 +20,23 @@ use faultline_domain::id::{Digest, InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_domain::supervision::{Standing, Supervisor};
 use faultline_domain::time::Timestamp;
-use faultline_intake::hooks::{Hook, HookTable};
+use faultline_intake::hooks::HookTable;
 use faultline_pipeline::{Plugins, Reader, ScheduledPoller};
 use faultline_sandbox::{
     CodeCache, ComponentUsage, InstanceSpec, LoadError, Loaded, Role, Sandbox, Usage,
 };
-use faultline_store::{InstanceRecord, Store, Waiting};
+use faultline_store::{InstanceRecord, Store, StoreError, Waiting};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::now;
 use crate::metrics::PluginRow;
 use crate::readers::standard_readers;
+
+/// How long until a bundle that could not be read is read again, and at most
+/// after many times in a row.
+const READ_AGAIN_FIRST: Duration = Duration::from_millis(500);
+const READ_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// What runs, and why other things do not.
 pub(crate) struct PluginHost {
@@ -78,7 +83,23 @@ struct Slot {
     made_of: MadeOf,
     outcome: Result<Running, Idle>,
     /// What it is being made of, if that takes a while.
-    loading: Option<MadeOf>,
+    loading: Option<Loading>,
+}
+
+/// What an instance is being made of.
+struct Loading {
+    made_of: MadeOf,
+    /// Whether its bundle could not be read so far, which nobody waits for.
+    is_unread: bool,
+}
+
+impl Loading {
+    const fn begun(made_of: MadeOf) -> Self {
+        Self {
+            made_of,
+            is_unread: false,
+        }
+    }
 }
 
 impl Slot {
@@ -86,14 +107,29 @@ impl Slot {
     fn new(made_of: MadeOf) -> Self {
         Self {
             outcome: Err(Idle::starting()),
-            loading: Some(made_of.clone()),
+            loading: Some(Loading::begun(made_of.clone())),
             made_of,
         }
     }
 
-    /// Whether it is about to run for the first time.
+    /// Whether it is about to run for the first time. One whose bundle could not
+    /// be read may have run before this process did.
     fn is_new(&self) -> bool {
-        self.loading.as_ref() == Some(&self.made_of)
+        let loading = self.loading.as_ref();
+        loading.is_some_and(|it| it.made_of == self.made_of && !it.is_unread)
+    }
+
+    /// What it is being made of, or else is made of.
+    fn wanted(&self) -> &MadeOf {
+        let loading = self.loading.as_ref();
+        loading.map_or(&self.made_of, |it| &it.made_of)
+    }
+
+    /// Whether it is being made of this.
+    fn is_becoming(&self, made_of: &MadeOf) -> bool {
+        self.loading
+            .as_ref()
+            .is_some_and(|it| it.made_of == *made_of)
     }
 }
 
@@ -148,6 +184,29 @@ impl Idle {
             state: InstanceState::Failed,
             reason: Some(reason.to_string()),
         }
+    }
+
+    fn unread(error: &StoreError) -> Self {
+        Self {
+            state: InstanceState::Compiling,
+            reason: Some(format!(
+                "its bundle could not be read, which is tried again by itself: {error}"
+            )),
+        }
+    }
+}
+
+/// Why an instance was not loaded.
+enum NotLoaded {
+    /// It cannot run as things stand.
+    Idle(Idle),
+    /// Its bundle could not be read, which says nothing about it.
+    Unread(StoreError),
+}
+
+impl From<Idle> for NotLoaded {
+    fn from(idle: Idle) -> Self {
+        Self::Idle(idle)
     }
 }
 
@@ -214,7 +273,7 @@ impl PluginHost {
     ///
     /// # Errors
     /// If what there is cannot be read from the store; then everything stays as
-    /// it is. An instance whose bundle cannot be read has failed.
+    /// it is. A bundle that cannot be read is read again by itself.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reload> {
         let _turn = self.reloading.lock().await;
         // Before what it counts: what changes in between is read again.
@@ -242,8 +301,8 @@ impl PluginHost {
         Ok(Reload { edition, loading })
     }
 
-    /// Until everything is loaded that a look at the store found; gives the
-    /// edition in which it is.
+    /// Until everything is loaded that a look at the store found, but for what
+    /// the database does not give; gives the edition in which it is.
     pub(crate) async fn loaded(&self, reload: &Reload) -> u64 {
         let mut editions = self.plugins.subscribe();
         loop {
@@ -258,7 +317,20 @@ impl PluginHost {
     /// meanwhile.
     async fn load_into_slot(&self, made_of: MadeOf) {
         let name = made_of.record.name.clone();
-        let outcome = self.load(&made_of).await;
+        let mut wait = READ_AGAIN_FIRST;
+        let outcome = loop {
+            match self.load(&made_of).await {
+                Ok(running) => break Ok(running),
+                Err(NotLoaded::Idle(idle)) => break Err(idle),
+                Err(NotLoaded::Unread(error)) => {
+                    if !self.note_unread(&made_of, &error) {
+                        return;
+                    }
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(READ_AGAIN_MAX);
+                }
+            }
+        };
         if let Err(Idle {
             state: InstanceState::Failed,
             reason: Some(reason),
@@ -270,7 +342,7 @@ impl PluginHost {
         {
             let mut slots = self.slots();
             match slots.get_mut(&name) {
-                Some(slot) if slot.loading.as_ref() == Some(&made_of) => {
+                Some(slot) if slot.is_becoming(&made_of) => {
                     *slot = Slot {
                         made_of,
                         outcome,
@@ -281,6 +353,31 @@ impl PluginHost {
             }
         }
         self.publish();
+    }
+
+    /// Says that a bundle could not be read. False if something else is wanted
+    /// by now.
+    fn note_unread(&self, made_of: &MadeOf, error: &StoreError) -> bool {
+        let name = &made_of.record.name;
+        {
+            let mut slots = self.slots();
+            let Some(slot) = slots.get_mut(name).filter(|it| it.is_becoming(made_of)) else {
+                return false;
+            };
+            if slot.outcome.is_err() {
+                slot.outcome = Err(Idle::unread(error));
+            }
+            if let Some(loading) = &mut slot.loading {
+                loading.is_unread = true;
+            }
+        }
+        tracing::warn!(
+            plugin.instance = %name,
+            error = error as &dyn std::error::Error,
+            "the bundle of {name} could not be read; it is tried again"
+        );
+        self.publish();
+        true
     }
 
     /// An instance that could not be loaded is worth a row on the audit log.
@@ -303,8 +400,9 @@ impl PluginHost {
 
     fn is_loading(&self, names: &[InstanceName]) -> bool {
         let slots = self.slots();
-        let mut of_these = names.iter().filter_map(|name| slots.get(name));
-        of_these.any(|slot| slot.loading.is_some())
+        let of_these = names.iter().filter_map(|name| slots.get(name));
+        let mut loading = of_these.filter_map(|slot| slot.loading.as_ref());
+        loading.any(|it| !it.is_unread)
     }
 
     /// The edition of the store that was last read.
@@ -335,10 +433,8 @@ impl PluginHost {
                 None => {
                     slots.insert(name, Slot::new(made_of.clone()));
                 }
-                Some(slot) if *slot.loading.as_ref().unwrap_or(&slot.made_of) == made_of => {
-                    continue;
-                }
-                Some(slot) => slot.loading = Some(made_of.clone()),
+                Some(slot) if *slot.wanted() == made_of => continue,
+                Some(slot) => slot.loading = Some(Loading::begun(made_of.clone())),
             }
             to_load.push(made_of);
         }
@@ -515,20 +611,21 @@ impl PluginHost {
     }
 
     /// Loads what an instance is made of, or says why not.
-    async fn load(&self, made_of: &MadeOf) -> Result<Running, Idle> {
+    async fn load(&self, made_of: &MadeOf) -> Result<Running, NotLoaded> {
         let record = &made_of.record;
         if !record.enabled {
-            return Err(Idle {
+            return Err(NotLoaded::Idle(Idle {
                 state: InstanceState::Disabled,
                 reason: None,
-            });
+            }));
         }
         let files = self.store.bundle_files(record.bundle).await;
-        let files = files.map_err(Idle::failed)?;
+        let files = files.map_err(NotLoaded::Unread)?;
         let plan = plan(record, &made_of.grants, files, self.ceiling)?;
         let settings = plan.settings.clone();
         let family = plan.family();
-        let loaded = self.load_planned(plan).await.map_err(Idle::failed)?;
+        let loaded = self.load_planned(plan).await;
+        let loaded = loaded.map_err(Idle::failed)?;
         let reader = match &*loaded {
             Loaded::Connector(connector) | Loaded::Poller(connector, _) => Some(Reader {
                 decoder: Arc::clone(connector) as Arc<_>,
@@ -601,11 +698,7 @@ impl PluginHost {
             .filter(|record| record.kind == Kind::Connector && record.enabled)
             .filter_map(|record| {
                 let source = SourceName::new(record.name.as_str()).ok()?;
-                let hook = Hook {
-                    connector: record.name.clone(),
-                    signature: None,
-                };
-                Some((source, hook))
+                Some((source, record.name.clone()))
             });
         self.hooks.replace(hooks);
         let mut number = 0;
@@ -817,8 +910,11 @@ fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
 #[cfg(test)]
 mod tests {
     use faultline_domain::grant::Asked;
+    use faultline_store::{AuditFilter, BundleRecord};
+    use faultline_test_databases::Server;
 
     use super::*;
+    use crate::node::tests::{Opened, database, until};
 
     fn made_of(capabilities: &[&str]) -> MadeOf {
         let grants = capabilities.iter().map(|capability| {
@@ -899,6 +995,66 @@ mod tests {
         let ceiling = Limits::default_ceiling();
         let idle = plan(&made_of.record, &made_of.grants, files, ceiling).err()?;
         Some((idle.state, idle.reason.unwrap_or_default()))
+    }
+
+    fn event(action: &str) -> Entry {
+        Entry {
+            at: Timestamp::ZERO,
+            actor: "local:dana".to_owned(),
+            action: action.to_owned(),
+            subject: "a test".to_owned(),
+            stage: Stage::Event,
+            detail: "{}".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bundle_that_could_not_be_read_is_read_again() {
+        let server = Server::shared();
+        let url = server.create();
+        let opened = Opened::on_postgresql(&url).await;
+        let (store, host) = (&opened.node.store, &opened.node.host);
+        let files = files("");
+        let bundle = Bundle::from_files(files.clone()).expect("a bundle");
+        let record = BundleRecord {
+            digest: bundle.digest(),
+            plugin: "acme/eye".to_owned(),
+            version: "1.0.0".to_owned(),
+            installed: Timestamp::ZERO,
+            installed_by: "local:dana".to_owned(),
+            origin: "a test".to_owned(),
+        };
+        let put = store.bundle_put(&record, &files, event("plugin.install"));
+        put.await.expect("installs");
+        let mut instance = made_of(&[]).record;
+        instance.bundle = bundle.digest();
+        let created = store.instance_create(&instance, event("instance.create"));
+        created.await.expect("makes it");
+        let state = || {
+            let statuses = host.statuses(&[], Timestamp::ZERO);
+            let status = statuses.into_iter().next().expect("it is there");
+            (status.state, status.reason.unwrap_or_default())
+        };
+
+        let run = |sql: &str| server.run(database(&url), sql);
+        run("alter table faultline_state.bundle_file rename to away");
+        let reload = host.reload().await.expect("reads the rest");
+        host.loaded(&reload).await;
+        let (standing, reason) = state();
+        assert_eq!(standing, InstanceState::Compiling, "{reason}");
+        assert!(reason.contains("could not be read"), "{reason}");
+
+        run("alter table faultline_state.away rename to bundle_file");
+        // It is no connector, which shows only when it is read.
+        until("it is read", || state().0 == InstanceState::Failed).await;
+        let failed = async || {
+            let filter = AuditFilter {
+                action: Some("instance.failed".to_owned()),
+                ..AuditFilter::default()
+            };
+            store.audit_list(&filter, 10).await.expect("reads").len()
+        };
+        assert_eq!(failed().await, 1, "for what it is");
     }
 
     #[test]

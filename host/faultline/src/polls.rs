@@ -1,7 +1,8 @@
 //! Pollers at work: a task for each, which asks it when it is due.
 //!
-//! Each waits for itself, so that an API that does not answer holds up nobody
-//! but its own poller. None is asked while the journal is as full as senders are
+//! Each waits for itself, and those that gave nothing when they were last asked
+//! leave places to those that did: APIs that do not answer hold up nobody but
+//! their own pollers, however many they are. None is asked while the journal is as full as senders are
 //! turned away for, nor by a process that is not the one to ask.
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use faultline_intake::backlog::Backlog;
 use faultline_intake::limits::ListenerLimits;
 use faultline_pipeline::{PollBegin, PollBoard, PollFrom, PollStage, Polled, ScheduledPoller};
 use faultline_store::Journal;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::now;
@@ -24,6 +25,10 @@ use crate::stages::{Bell, Patience};
 
 /// Polls that wait for an answer at one time: each takes a thread.
 const POLLS_AT_ONCE_MAX: usize = 8;
+
+/// How many of these may be of pollers that gave nothing when they were last
+/// asked, and may do so again after a long time.
+const DOUBTFUL_POLLS_AT_ONCE_MAX: usize = 4;
 
 /// Requests to poll at once that wait for their poller, and for all of them.
 const REQUESTS_MAX: usize = 16;
@@ -80,7 +85,7 @@ pub(crate) async fn poll(
         shared: Shared {
             polling,
             faults: bell.faults.clone(),
-            room: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+            room: Room::default(),
         },
         workers: BTreeMap::new(),
     };
@@ -168,7 +173,40 @@ impl Crew {
 struct Shared {
     polling: Polling,
     faults: Faults,
-    room: Arc<Semaphore>,
+    room: Room,
+}
+
+/// The places of polls that wait for an answer.
+#[derive(Clone)]
+struct Room {
+    all: Arc<Semaphore>,
+    doubtful: Arc<Semaphore>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(POLLS_AT_ONCE_MAX)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL_POLLS_AT_ONCE_MAX)),
+        }
+    }
+}
+
+impl Room {
+    /// A place for a poller that stands so, for as long as what is returned
+    /// lives; none once there are no more places to be had.
+    async fn enter(
+        self,
+        state: &PollState,
+    ) -> Option<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit)> {
+        // First the scarcer one: who waits for it takes no place from others.
+        let doubtful = if state.faults_in_a_row > 0 {
+            Some(self.doubtful.acquire_owned().await.ok()?)
+        } else {
+            None
+        };
+        Some((doubtful, self.all.acquire_owned().await.ok()?))
+    }
 }
 
 impl Shared {
@@ -207,6 +245,8 @@ impl Task {
         let mut mine = self.shared.polling.mine.clone();
         while !self.is_stopped() {
             if !*mine.borrow_and_update() {
+                // Whoever asks it now says how that goes.
+                self.patience.succeeded();
                 tokio::select! {
                     // Nobody is left to say that it is ours: then it stays as it is.
                     Ok(()) = mine.changed() => {}
@@ -244,6 +284,16 @@ impl Task {
     /// the one to ask.
     async fn ask(&mut self, mut stage: PollStage, mine: &mut watch::Receiver<bool>) {
         while !self.is_stopped() && *mine.borrow_and_update() {
+            if self.patience.has_failed() {
+                // Nothing is fetched that could not be kept.
+                match stage.write_again().await {
+                    Ok(()) => self.patience.succeeded(),
+                    Err(error) => {
+                        self.patience.failed(&error, &mut self.stop).await;
+                        continue;
+                    }
+                }
+            }
             let longest = if stage.state().is_held() {
                 LOOK_FOR_RELEASE
             } else {
@@ -265,7 +315,6 @@ impl Task {
                 self.patience.failed(&error, &mut self.stop).await;
                 continue;
             }
-            self.patience.succeeded();
             if request.is_none() && stage.due().is_none_or(|due| due > now()) {
                 continue;
             }
@@ -278,9 +327,8 @@ impl Task {
                 }
                 continue;
             }
-            let room = Arc::clone(&self.shared.room);
             let _place = tokio::select! {
-                place = room.acquire_owned() => place,
+                place = self.shared.room.clone().enter(stage.state()) => place,
                 _ = self.stop.changed() => continue,
             };
             let from = request
@@ -384,5 +432,186 @@ impl Task {
     /// Told to stop, or left behind by whoever could.
     fn is_stopped(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use faultline_domain::envelope::Position;
+    use faultline_domain::id::{Digest, ScopeName};
+    use faultline_domain::plugin::CallError;
+    use faultline_domain::poll::{Page, Poller};
+    use faultline_store::{Location, Store};
+    use faultline_test_databases::Server;
+
+    use super::*;
+    use crate::node::tests::{database, until};
+
+    /// One that nobody gets to ask.
+    struct Unasked(InstanceName);
+
+    impl Poller for Unasked {
+        fn instance(&self) -> &InstanceName {
+            &self.0
+        }
+
+        fn poll(&self, _: Option<&[u8]>, _: u32) -> Result<Page, CallError> {
+            unreachable!("the journal does not answer")
+        }
+    }
+
+    /// A crew of one, over a journal that does not answer.
+    async fn crew(mine: &watch::Sender<bool>) -> (Crew, Faults) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let journal = Journal::open(store.clone(), ScopeName::default_scope()).await;
+        store.close().await;
+        let (mut crew, faults) = crew_over(journal.expect("a journal"), mine);
+        let name = InstanceName::new("eye").expect("a name");
+        tokio::time::pause();
+        let wanted = wanted(Arc::new(Unasked(name)));
+        crew.exchange(&wanted, PollBegin::Resumed).await;
+        (crew, faults)
+    }
+
+    /// One poller, which is asked every minute.
+    fn wanted(poller: Arc<dyn Poller>) -> BTreeMap<InstanceName, ScheduledPoller> {
+        let name = poller.instance().clone();
+        let scheduled = ScheduledPoller {
+            poller,
+            digest: Digest::of(b"eye"),
+            interval: Duration::from_secs(60),
+        };
+        BTreeMap::from([(name, scheduled)])
+    }
+
+    /// A crew of nobody.
+    fn crew_over(journal: Journal, mine: &watch::Sender<bool>) -> (Crew, Faults) {
+        let faults = Faults::default();
+        let polling = Polling {
+            journal,
+            board: Arc::default(),
+            backlog: Arc::new(Backlog::new(Position::START, Position::START)),
+            limits: ListenerLimits::default(),
+            policy: SupervisionPolicy::default(),
+            mine: mine.subscribe(),
+        };
+        let crew = Crew {
+            shared: Shared {
+                polling,
+                faults: faults.clone(),
+                room: Room::default(),
+            },
+            workers: BTreeMap::new(),
+        };
+        (crew, faults)
+    }
+
+    async fn pass() {
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// One that has nothing, and counts how often it is asked.
+    struct Counted(InstanceName, AtomicU32);
+
+    impl Poller for Counted {
+        fn instance(&self) -> &InstanceName {
+            &self.0
+        }
+
+        fn poll(&self, _: Option<&[u8]>, budget: u32) -> Result<Page, CallError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            let page = Page::new(Vec::new(), b"end".to_vec(), false, None, budget);
+            page.map_err(CallError::Failure)
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_fetched_that_cannot_be_kept() {
+        let server = Server::shared();
+        let url = server.create();
+        let store = Store::open(&Location::postgresql(url.parse().expect("a URL"))).await;
+        let journal = Journal::open(store.expect("a store"), ScopeName::default_scope()).await;
+        let run = |sql: &str| server.run(database(&url), sql);
+        run(
+            "create function refuse() returns trigger language plpgsql as \
+             $$ begin raise exception 'full'; end $$; \
+             create trigger no_space before insert or update on faultline_journal.poll \
+             execute function refuse()",
+        );
+        let mine = watch::Sender::new(true);
+        let (mut crew, faults) = crew_over(journal.expect("a journal"), &mine);
+        let counted = Counted(
+            InstanceName::new("eye").expect("a name"),
+            AtomicU32::default(),
+        );
+        let counted = Arc::new(counted);
+        let asked = || counted.1.load(Ordering::SeqCst);
+        let begin = PollBegin::Renewed;
+        crew.exchange(&wanted(Arc::clone(&counted) as Arc<_>), begin)
+            .await;
+        let is_said = || faults.of(Part::Poll).is_some();
+        until("it is said", is_said).await;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(is_said(), "until it is over");
+        }
+        assert_eq!(asked(), 1);
+        run("drop trigger no_space on faultline_journal.poll");
+        until("it is over", || !is_said()).await;
+        until("it is asked again", || asked() == 2).await;
+        crew.exchange(&BTreeMap::new(), begin).await;
+    }
+
+    #[tokio::test]
+    async fn pollers_that_fail_leave_places_to_those_that_do_not() {
+        let room = Room::default();
+        let good = PollState::default();
+        let bad = PollState {
+            faults_in_a_row: 1,
+            ..PollState::default()
+        };
+        // At once, or not.
+        let enter = async |state| {
+            let at_once = tokio::time::timeout(Duration::ZERO, room.clone().enter(state));
+            at_once.await.ok().flatten()
+        };
+        let mut places = Vec::new();
+        for _ in 0..DOUBTFUL_POLLS_AT_ONCE_MAX {
+            places.extend(enter(&bad).await);
+        }
+        assert!(enter(&bad).await.is_none());
+        for _ in DOUBTFUL_POLLS_AT_ONCE_MAX..POLLS_AT_ONCE_MAX {
+            places.extend(enter(&good).await);
+        }
+        assert_eq!(places.len(), POLLS_AT_ONCE_MAX);
+        assert!(enter(&good).await.is_none(), "there are no more");
+        drop(places.remove(0));
+        assert!(enter(&bad).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_poller_that_another_process_asks_is_no_fault_of_ours() {
+        let mine = watch::Sender::new(true);
+        let (_crew, faults) = crew(&mine).await;
+        pass().await;
+        assert!(faults.of(Part::Poll).is_some());
+        mine.send_replace(false);
+        pass().await;
+        assert_eq!(faults.of(Part::Poll), None);
+    }
+
+    #[tokio::test]
+    async fn a_poller_that_is_gone_is_no_fault_any_more() {
+        let mine = watch::Sender::new(true);
+        let (mut crew, faults) = crew(&mine).await;
+        pass().await;
+        assert!(faults.of(Part::Poll).is_some());
+        crew.exchange(&BTreeMap::new(), PollBegin::Renewed).await;
+        assert_eq!(faults.of(Part::Poll), None);
     }
 }

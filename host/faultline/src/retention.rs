@@ -12,8 +12,8 @@ use crate::faults::{Faults, Part};
 /// How often.
 const EVERY: Duration = Duration::from_secs(3_600);
 
-/// After the start, when there is other work to do first.
-const FIRST: Duration = Duration::from_secs(60);
+/// After the start, when there is other work to do first, and after a failure.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Sweeps until it is to stop, while this node has the lease.
 pub(crate) async fn sweep_hourly(
@@ -24,15 +24,16 @@ pub(crate) async fn sweep_hourly(
     lease: watch::Receiver<Option<Fence>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut wait = FIRST;
+    let mut wait = SOON;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
         }
         if lease.borrow().is_none() {
-            // Another node does it, for all of us.
-            wait = FIRST;
+            // Another node does it, for all of us, and says how that goes.
+            faults.clear(Part::Retention);
+            wait = SOON;
             continue;
         }
         wait = EVERY;
@@ -53,9 +54,49 @@ pub(crate) async fn sweep_hourly(
                 faults.set(Part::Retention, &error, now());
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "could not remove what is older than it need be kept; tries again in an hour"
+                    "could not remove what is older than it need be kept; tries again in {SOON:?}"
                 );
+                wait = SOON;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_domain::id::ScopeName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_another_node_does_is_no_fault_of_ours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let journal = Journal::open(store.clone(), ScopeName::default_scope()).await;
+        let faults = Faults::default();
+        let lease = watch::Sender::new(Some(Fence(1)));
+        let (_stop, stopped) = watch::channel(false);
+        let retention = Retention::default();
+        let sweeping = sweep_hourly(
+            store.clone(),
+            journal.expect("a journal"),
+            retention,
+            faults.clone(),
+            lease.subscribe(),
+            stopped,
+        );
+        store.close().await;
+        tokio::time::pause();
+        tokio::spawn(sweeping);
+        let pass = async || {
+            for _ in 0..10 {
+                tokio::time::advance(SOON / 5).await;
+            }
+        };
+        pass().await;
+        assert!(faults.of(Part::Retention).is_some());
+        lease.send_replace(None);
+        pass().await;
+        assert_eq!(faults.of(Part::Retention), None);
     }
 }

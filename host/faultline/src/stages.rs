@@ -115,7 +115,8 @@ impl Bell {
     }
 }
 
-/// Waits longer after each failure in a row.
+/// Waits longer after each failure in a row. What it has said is over with it:
+/// nobody else knows when to take it back.
 pub(crate) struct Patience {
     part: Part,
     faults: Faults,
@@ -132,10 +133,15 @@ impl Patience {
     }
 
     pub(crate) fn succeeded(&mut self) {
-        if self.next > RETRY_FIRST {
+        if self.has_failed() {
             self.faults.clear(self.part);
             self.next = RETRY_FIRST;
         }
+    }
+
+    /// Whether the last attempt failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.next > RETRY_FIRST
     }
 
     pub(crate) async fn failed(&mut self, error: &StoreError, stop: &mut watch::Receiver<bool>) {
@@ -152,6 +158,12 @@ impl Patience {
             _ = stop.wait_for(|stop| *stop) => {}
         }
         self.next = (self.next * 2).min(RETRY_MAX);
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.succeeded();
     }
 }
 
@@ -326,7 +338,9 @@ pub(crate) async fn correlate(
 
 /// Notes the passage of time until it is to stop, while this node has the lease.
 /// Not under its fence: a note more than is needed says nothing that is not so,
-/// and the journal can be in another database than the lease.
+/// and the journal can be in another database than the lease. For the same
+/// reason, whether a journal that did not take something does so again is found
+/// out here, with the lease or without it: nothing else may come in for long.
 pub(crate) async fn keep_time(
     mut timekeeper: Timekeeper,
     mut head: watch::Receiver<JournalHead>,
@@ -336,21 +350,25 @@ pub(crate) async fn keep_time(
 ) {
     let mut patience = Patience::new(Part::Journal, faults.clone());
     while !*stop.borrow() {
-        if lease.borrow_and_update().is_none() {
-            patience.succeeded();
-            tokio::select! {
-                _ = lease.wait_for(Option::is_some) => {}
-                _ = stop.changed() => {}
-            }
-            continue;
-        }
+        let is_ours = lease.borrow_and_update().is_some();
         head.mark_unchanged();
-        // Where the clock was set back, the journal's time goes slower than
-        // ours: what is left of the wait is waited for again.
-        let wait = timekeeper.wait(now()).max(WAIT_MIN);
+        let wait = if is_ours {
+            // Where the clock was set back, the journal's time goes slower than
+            // ours: what is left of the wait is waited for again.
+            timekeeper.wait(now()).max(WAIT_MIN)
+        } else {
+            LOOK_AGAIN
+        };
         tokio::select! {
             () = tokio::time::sleep(wait) => {
-                match timekeeper.note(now()).await {
+                let noted = if is_ours {
+                    timekeeper.note(now()).await
+                } else if faults.of(Part::Journal).is_some() {
+                    timekeeper.note_at_once(now()).await
+                } else {
+                    continue;
+                };
+                match noted {
                     Ok(()) => {
                         patience.succeeded();
                         // It may have been intake that had said so.
@@ -359,8 +377,9 @@ pub(crate) async fn keep_time(
                     Err(error) => patience.failed(&error, &mut stop).await,
                 }
             }
-            _ = head.changed() => {}
-            _ = lease.changed() => {}
+            _ = head.changed(), if is_ours => {}
+            // Nobody is left to give it to us: then it stays as it is.
+            Ok(()) = lease.changed() => {}
             _ = stop.changed() => {}
         }
     }
@@ -368,10 +387,87 @@ pub(crate) async fn keep_time(
 
 #[cfg(test)]
 mod tests {
+    use faultline_domain::id::ScopeName;
+    use faultline_store::{Journal, Store};
+
     use super::*;
 
     fn broken() -> StoreError {
         StoreError::BadCursor("x".to_owned())
+    }
+
+    /// A timekeeper at work.
+    struct Keeping {
+        faults: Faults,
+        store: Store,
+        journal: Journal,
+        lease: watch::Sender<Option<Fence>>,
+        _stop: watch::Sender<bool>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Keeping {
+        async fn begin(lease: Option<Fence>) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = Store::open(folder.path()).await.expect("a store");
+            let journal = Journal::open(store.clone(), ScopeName::default_scope()).await;
+            let journal = journal.expect("a journal");
+            let faults = Faults::default();
+            let lease = watch::Sender::new(lease);
+            let (stop, stopped) = watch::channel(false);
+            tokio::spawn(keep_time(
+                Timekeeper::new(journal.clone(), Duration::from_millis(100)),
+                journal.head(),
+                lease.subscribe(),
+                stopped,
+                faults.clone(),
+            ));
+            Self {
+                faults,
+                store,
+                journal,
+                lease,
+                _stop: stop,
+                _folder: folder,
+            }
+        }
+
+        async fn until(&self, is_so: impl Fn(&Faults) -> bool) {
+            let looking = async {
+                while !is_so(&self.faults) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let seen = tokio::time::timeout(Duration::from_secs(20), looking).await;
+            seen.expect("it comes to be so");
+        }
+    }
+
+    #[tokio::test]
+    async fn that_the_journal_takes_envelopes_again_is_found_out_without_the_lease() {
+        let keeping = Keeping::begin(None).await;
+        // As intake does.
+        keeping.faults.set(Part::Journal, &broken(), now());
+        keeping
+            .until(|faults| faults.of(Part::Journal).is_none())
+            .await;
+        let head = keeping.journal.head().borrow().position;
+        assert_eq!(head.0, 1, "only an append tells");
+    }
+
+    #[tokio::test]
+    async fn that_the_lease_is_lost_says_nothing_about_the_journal() {
+        let keeping = Keeping::begin(Some(Fence(1))).await;
+        keeping.store.close().await;
+        keeping
+            .until(|faults| faults.of(Part::Journal).is_some())
+            .await;
+        tokio::time::pause();
+        keeping.lease.send_replace(None);
+        for _ in 0..100 {
+            tokio::time::advance(RETRY_MAX / 10).await;
+            assert!(keeping.faults.of(Part::Journal).is_some());
+        }
     }
 
     #[tokio::test]
@@ -388,6 +484,9 @@ mod tests {
         assert_eq!(faults.first(), Some((Part::Observe, broken().to_string())));
         patience.succeeded();
         assert_eq!(faults.first(), None);
+        patience.failed(&broken(), &mut stopped).await;
+        drop(patience);
+        assert_eq!(faults.first(), None, "there is no such stage any more");
     }
 
     #[tokio::test]

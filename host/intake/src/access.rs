@@ -104,11 +104,6 @@ impl Credentials {
             is_web_page: headers.contains_key(header::ORIGIN),
         }
     }
-
-    /// Whether there are any.
-    pub(crate) fn are_given(&self) -> bool {
-        self.token.is_some()
-    }
 }
 
 impl Access {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use faultline_domain::fault::Fault;
 use serde_json::json;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, content_type};
 use crate::formats::Checked;
 use crate::formats::otlp::Encoding;
 use crate::formats::write;
@@ -29,14 +29,8 @@ impl Dialect {
     pub(crate) fn of(endpoint: Endpoint, headers: &HeaderMap) -> Self {
         match endpoint {
             Endpoint::OtlpMetrics | Endpoint::OtlpLogs | Endpoint::OtlpTraces => {
-                let is_protobuf = headers
-                    .get(header::CONTENT_TYPE)
-                    .is_some_and(|value| value.as_bytes().starts_with(b"application/x-protobuf"));
-                Dialect::Otlp(if is_protobuf {
-                    Encoding::Protobuf
-                } else {
-                    Encoding::Json
-                })
+                let encoding = Encoding::of_content_type(&content_type(headers));
+                Dialect::Otlp(encoding.unwrap_or(Encoding::Json))
             }
             Endpoint::Alerts => Dialect::Alertmanager,
             Endpoint::RemoteWrite | Endpoint::Hook => Dialect::Problem,

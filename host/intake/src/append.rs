@@ -38,14 +38,6 @@ pub trait Append: Send + 'static {
 #[error("the journal does not take envelopes")]
 pub struct AppendError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-impl Append for faultline_store::Journal {
-    async fn append(&self, arrivals: Vec<Arrival>) -> Result<Position, AppendError> {
-        self.append(arrivals)
-            .await
-            .map_err(|error| AppendError(Box::new(error)))
-    }
-}
-
 /// An envelope that waits, and who waits for it.
 struct Pending {
     arrival: Arrival,

@@ -103,12 +103,7 @@ impl Endpoint {
     pub(crate) fn media(self, headers: &HeaderMap) -> Result<Media, Refused> {
         let unsupported = |detail| Refused::new(Reason::MediaType, detail);
         let full_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
-        let content_type = full_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let content_type = content_type(headers);
         let known = self.content_types();
         if !known.is_empty() && !known.contains(&content_type.as_str()) {
             let got = if content_type.is_empty() {
@@ -159,6 +154,14 @@ impl Endpoint {
             _ => "gzip, identity",
         }
     }
+}
+
+/// The media type that the headers name: without parameters, in lower case, and
+/// empty if they name none.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    let full_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let essence = full_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

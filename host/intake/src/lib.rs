@@ -30,7 +30,6 @@ pub mod receive;
 mod refused;
 mod router;
 mod shares;
-pub mod signature;
 mod transport;
 mod watched_body;
 

@@ -23,7 +23,7 @@ use crate::body;
 use crate::budget::{Budget, Reservation};
 use crate::endpoint::{Endpoint, Media};
 use crate::formats::{self, Checked};
-use crate::hooks::{Hook, HookTable};
+use crate::hooks::HookTable;
 use crate::kept_headers::KeptHeaders;
 use crate::limits::ListenerLimits;
 use crate::metrics::Metrics;
@@ -125,7 +125,6 @@ struct Recipient {
     sender: Sender,
     source: SourceName,
     format: Format,
-    hook: Option<Arc<Hook>>,
 }
 
 impl Door {
@@ -214,13 +213,6 @@ impl Door {
         // What is refused from here on has cost something too.
         let sent_bytes = body.len();
         intake.rates.charge(rate_key, sent_bytes, intake.now());
-        if let Some(signature) = recipient
-            .hook
-            .as_ref()
-            .and_then(|hook| hook.signature.as_ref())
-        {
-            signature.verify(&head.headers, &body)?;
-        }
         let payload = Payload {
             media,
             recipient,
@@ -271,32 +263,18 @@ impl Door {
             sender,
             source,
             format,
-            hook: None,
         })
     }
 
     fn identify_hook(&self, head: &Head, name: &str) -> Result<Recipient, Refused> {
+        let credentials = Credentials::of(&head.headers, &head.uri, TokenPlaces::HeadersAndQuery);
+        // Before saying whether there is such a hook.
+        let sender = self.admit(head, &credentials)?;
         let source = SourceName::new(name).ok();
-        let hook = source
+        let connector = source
             .as_ref()
             .and_then(|source| self.intake.parts.hooks.find(source));
-        let credentials = Credentials::of(&head.headers, &head.uri, TokenPlaces::HeadersAndQuery);
-        let is_signed = hook.as_ref().is_some_and(|hook| hook.signature.is_some());
-        let sender = if is_signed && !credentials.are_given() {
-            // The signature is checked when the body is there. Until then it
-            // may be anybody, who is not to use up the rate of the sender.
-            let address = head
-                .from
-                .map_or_else(String::new, |from| from.ip().to_string());
-            Sender {
-                rate_key: format!("hook:{name}:{address}"),
-                source: None,
-            }
-        } else {
-            // Before saying whether there is such a hook.
-            self.admit(head, &credentials)?
-        };
-        let (Some(source), Some(hook)) = (source, hook) else {
+        let (Some(source), Some(connector)) = (source, connector) else {
             return Err(unknown_hook(name));
         };
         if let Some(other) = sender.source.as_ref().filter(|other| **other != source) {
@@ -308,8 +286,7 @@ impl Door {
         Ok(Recipient {
             sender,
             source,
-            format: Format::Connector(hook.connector.clone()),
-            hook: Some(hook),
+            format: Format::Connector(connector),
         })
     }
 

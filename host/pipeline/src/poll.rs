@@ -218,6 +218,16 @@ impl PollStage {
         Ok(matches!(written, Written::Whole(_)))
     }
 
+    /// Writes down again where the poller stands: whether that can be written
+    /// shows only when it is, and its API need not be asked for it.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn write_again(&mut self) -> Result<(), StoreError> {
+        let state = self.record.state.clone();
+        self.commit(state, Vec::new()).await.map(|_| ())
+    }
+
     /// Asks once, whether it is due or not, unless it is quarantined. `wanted` is
     /// looked at between the answer and the commit: what a poller fetched after
     /// it was stopped does not count.

@@ -59,6 +59,15 @@ impl Timekeeper {
         if time < self.due() {
             return Ok(());
         }
+        self.note_at_once(now).await
+    }
+
+    /// Notes that it is `now` by the clock of the machine, due or not: whether
+    /// the journal can be written shows only when it is.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn note_at_once(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let head = *self.journal.head().borrow();
         let position = self.journal.append(vec![clock(now)]).await?;
         if position.0 == head.position.0 + 1 {

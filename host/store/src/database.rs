@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::journal_check::chain;
 use crate::location::DatabaseKind;
 use crate::open_file::OpenFile;
+use crate::schema;
 use crate::trouble::Trouble;
 
 /// SQLite reads beside its one writer.
@@ -53,11 +54,20 @@ impl Database {
 
     /// Opens a SQLite file, creating it if it is not there.
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        Self::open_file(path, "rwc").await
+    }
+
+    /// Opens a SQLite file, which must be there.
+    pub(crate) async fn open_sqlite_as_it_is(path: &Path) -> Result<Self, StoreError> {
+        Self::open_file(path, "rw").await
+    }
+
+    async fn open_file(path: &Path, first_mode: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let name = path.display().to_string();
         // Made once: a file that is moved away later must not come back empty.
         let (making, url) = (
-            format!("sqlite://{name}?mode=rwc"),
+            format!("sqlite://{name}?mode={first_mode}"),
             format!("sqlite://{name}?mode=rw"),
         );
         // WAL, so that readers and the writer do not wait for one another.
@@ -114,6 +124,17 @@ impl Database {
             .run(&self.writers)
             .await
             .map_err(|source| StoreError::migration(self.name.clone(), source))
+    }
+
+    /// Refuses a SQLite file whose schema is not current.
+    pub(crate) async fn check_schema(&self, migrations: &Migrator) -> Result<(), StoreError> {
+        let (tables,): (i64,) =
+            sqlx::query_as("select count(*) from sqlite_master where type = 'table' and name = $1")
+                .bind(schema::APPLIED)
+                .fetch_one(&self.readers)
+                .await?;
+        let table = (tables > 0).then(|| schema::APPLIED.to_owned());
+        schema::check(self.name.clone(), &self.readers, table, migrations).await
     }
 
     /// For statements that only read.

@@ -35,6 +35,19 @@ pub enum StoreError {
         /// The first migration that is not known.
         migration: i64,
     },
+    /// The schema is of an earlier version, and nobody asked for it to be
+    /// changed.
+    #[error(
+        "the schema of {database} was made by an earlier version of Faultline: it lacks the \
+         migration {migration}; start a server of this version over it once (`faultline serve`), \
+         which brings it up to date, or use the version that it is of"
+    )]
+    Earlier {
+        /// Which database.
+        database: String,
+        /// The first migration that it lacks.
+        migration: i64,
+    },
     /// The server does not let us open the database, until somebody has seen to
     /// it.
     #[error("{remedy}")]

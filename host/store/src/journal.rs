@@ -222,16 +222,8 @@ impl Store {
         .bind(most)
         .fetch_all(self.journal.read())
         .await?;
-        let mut left = signed(bytes_most as u64);
-        let mut last = after.as_i64();
-        for (position, bytes) in sizes {
-            last = position;
-            left = left.saturating_sub(bytes);
-            if left <= 0 {
-                break;
-            }
-        }
-        Ok(last)
+        let last = last_within(sizes, signed(bytes_most as u64));
+        Ok(last.unwrap_or(after.as_i64()))
     }
 
     /// One envelope; none if there is none, or retention has removed it.
@@ -247,6 +239,21 @@ impl Store {
         let found = self.envelope_list(scope, before, 1, usize::MAX).await?;
         Ok(found.into_iter().find(|found| found.position == position))
     }
+}
+
+/// The last of these positions before or at which the sizes beside them come to
+/// so many bytes; none if there are no positions.
+pub(crate) fn last_within(sizes: Vec<(i64, i64)>, bytes_most: i64) -> Option<i64> {
+    let mut left = bytes_most;
+    let mut last = None;
+    for (position, bytes) in sizes {
+        last = Some(position);
+        left = left.saturating_sub(bytes);
+        if left <= 0 {
+            break;
+        }
+    }
+    last
 }
 
 /// Appends envelopes in this order, within a transaction of the journal.
@@ -391,5 +398,20 @@ fn compress(body: Vec<u8>) -> (&'static str, Vec<u8>) {
     match zstd::bulk::compress(&body, COMPRESS_LEVEL) {
         Ok(compressed) if compressed.len() < body.len() => ("zstd", compressed),
         _ => ("identity", body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_ends_where_it_comes_to_its_bytes() {
+        let sizes = || vec![(3, 10), (4, 10), (7, 30), (8, 1)];
+        assert_eq!(last_within(Vec::new(), 10), None);
+        assert_eq!(last_within(sizes(), 1), Some(3), "at least one");
+        assert_eq!(last_within(sizes(), 20), Some(4));
+        assert_eq!(last_within(sizes(), 21), Some(7), "the last may be longer");
+        assert_eq!(last_within(sizes(), 100), Some(8));
     }
 }

@@ -4,16 +4,21 @@ use std::fmt;
 
 use faultline_domain::envelope::Position;
 use faultline_domain::id::ScopeName;
+use futures_util::TryStreamExt as _;
 
 use crate::Store;
 use crate::error::StoreError;
-use crate::journal::EnvelopeRow;
+use crate::journal::{EnvelopeRow, last_within};
 use crate::rows::signed;
 use crate::stage::StageName;
 use crate::trouble::Trouble;
 
 /// What is read at once, and so many are read one by one where that fails.
 const ENVELOPES_PER_READ: usize = 256;
+
+/// The bytes that the bodies of one read come to, as they are stored, unless
+/// one of them is longer.
+const BYTES_PER_READ_MAX: i64 = 8 << 20;
 
 /// How many envelopes before the end are the end.
 const END_ENVELOPES: u64 = 512;
@@ -160,7 +165,8 @@ impl JournalCheck {
 }
 
 impl Store {
-    /// Looks whether the journal is what was written.
+    /// Looks whether the journal is what was written. Others may append to it,
+    /// work on it and remove its beginning meanwhile.
     ///
     /// # Errors
     /// If the database refuses for another reason than that it is damaged.
@@ -169,6 +175,12 @@ impl Store {
         scope: &ScopeName,
         extent: Extent,
     ) -> Result<JournalCheck, StoreError> {
+        // Before the head: what a stage has dealt with lay in the journal then.
+        let mut reached = Vec::new();
+        for stage in StageName::ALL {
+            let position = self.stage_position(scope, stage).await?.position;
+            reached.push((stage, position));
+        }
         let mut check = JournalCheck {
             head: self.journal_head(scope).await?.position,
             known_losses: self.journal_losses(scope).await?,
@@ -182,17 +194,13 @@ impl Store {
         while let Some(found) = self.check_next(scope, walk.at, check.head).await? {
             walk.take(found);
         }
-        let last = walk.at;
-        if last < check.head {
+        if walk.at < check.head {
             walk.come_to(Position(check.head.0 + 1));
         }
         (check.good, check.damage) = walk.finish();
-        if last > check.head {
-            let head = check.head;
-            check.damage.push(Damage::HeadBehind { head, last });
-        }
-        for stage in StageName::ALL {
-            let position = self.stage_position(scope, stage).await?.position;
+        self.forgive_removed(scope, &mut check.damage).await?;
+        check.damage.extend(self.check_past_head(scope).await?);
+        for (stage, position) in reached {
             if position > check.head {
                 check.damage.push(Damage::StageAhead {
                     stage: stage.as_str(),
@@ -215,6 +223,57 @@ impl Store {
         Ok(check)
     }
 
+    /// Takes back what is missing before the first envelope that is there now:
+    /// retention has removed it since it was come by.
+    async fn forgive_removed(
+        &self,
+        scope: &ScopeName,
+        damage: &mut Vec<Damage>,
+    ) -> Result<(), StoreError> {
+        let is_missing = |damage: &Damage| matches!(damage, Damage::Missing(_));
+        if !damage.iter().any(is_missing) {
+            return Ok(());
+        }
+        let (first,): (Option<i64>,) =
+            sqlx::query_as("select min(position) from envelope where scope = $1")
+                .bind(scope.as_str())
+                .fetch_one(self.journal.read())
+                .await?;
+        let first = first.map(Position::from_i64);
+        damage.retain(|damage| match damage {
+            Damage::Missing(range) => first.is_some_and(|first| first < range.first),
+            _ => true,
+        });
+        Ok(())
+    }
+
+    /// Whether the journal has an envelope that its head knows nothing of. Both
+    /// are seen at one moment: the head has moved on since it was first read.
+    async fn check_past_head(&self, scope: &ScopeName) -> Result<Option<Damage>, StoreError> {
+        let past = sqlx::query_as::<_, (i64, i64)>(
+            "select coalesce((select position from journal_head where scope = $1), 0), \
+             coalesce((select max(position) from envelope where scope = $1), 0)",
+        )
+        .bind(scope.as_str())
+        .fetch_one(self.journal.read())
+        .await
+        .map_err(StoreError::from);
+        match past {
+            Ok((head, last)) if last > head => Ok(Some(Damage::HeadBehind {
+                head: Position::from_i64(head),
+                last: Position::from_i64(last),
+            })),
+            Ok(_) => Ok(None),
+            Err(error) if error.trouble() == Some(Trouble::Damaged) => {
+                Ok(Some(Damage::Structure {
+                    database: "journal",
+                    line: chain(&error),
+                }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// What an earlier repair could not save, in order.
     ///
     /// # Errors
@@ -234,16 +293,19 @@ impl Store {
             .collect())
     }
 
-    /// What lies after a position; none if nothing does.
+    /// What lies after a position, up to the head; none if nothing does.
     async fn check_next(
         &self,
         scope: &ScopeName,
         at: Position,
         head: Position,
     ) -> Result<Option<Vec<Found>>, StoreError> {
-        match self.check_read(scope, at, i64::MAX).await {
-            Ok(rows) if rows.is_empty() => return Ok(None),
-            Ok(rows) => return Ok(Some(rows.into_iter().map(Found::of).collect())),
+        if at >= head {
+            return Ok(None);
+        }
+        match self.check_read(scope, at, head).await {
+            Ok(found) if found.is_empty() => return Ok(None),
+            Ok(found) => return Ok(Some(found)),
             Err(error) if error.trouble() != Some(Trouble::Damaged) => return Err(error),
             Err(_) => {}
         }
@@ -252,8 +314,8 @@ impl Store {
         let mut position = at;
         while position < head && found.len() < ENVELOPES_PER_READ {
             let next = Position(position.0 + 1);
-            match self.check_read(scope, position, next.as_i64()).await {
-                Ok(rows) => found.extend(rows.into_iter().map(Found::of)),
+            match self.check_read(scope, position, next).await {
+                Ok(one) => found.extend(one),
                 Err(error) if error.trouble() == Some(Trouble::Damaged) => {
                     found.push(Found::Bad(next, chain(&error)));
                 }
@@ -267,24 +329,43 @@ impl Store {
         Ok(Some(found))
     }
 
+    /// Some of what lies between two positions, the latter included. No more
+    /// than one body is kept at a time.
     async fn check_read(
         &self,
         scope: &ScopeName,
         after: Position,
-        last: i64,
-    ) -> Result<Vec<EnvelopeRow>, StoreError> {
-        let rows = sqlx::query_as::<_, EnvelopeRow>(
+        last: Position,
+    ) -> Result<Vec<Found>, StoreError> {
+        // A database reads ahead: how far, is seen from the sizes first, which
+        // neither keeps with long bodies.
+        let sizes: Vec<(i64, i64)> = sqlx::query_as(
+            "select position, cast(length(body) as bigint) from envelope where scope = $1 \
+             and position > $2 and position <= $3 order by position limit $4",
+        )
+        .bind(scope.as_str())
+        .bind(after.as_i64())
+        .bind(last.as_i64())
+        .bind(signed(ENVELOPES_PER_READ as u64))
+        .fetch_all(self.journal.read())
+        .await?;
+        let Some(last) = last_within(sizes, BYTES_PER_READ_MAX) else {
+            return Ok(Vec::new());
+        };
+        let mut rows = sqlx::query_as::<_, EnvelopeRow>(
             "select scope, position, source, format, content_type, headers, encoding, body, \
              received, checksum from envelope where scope = $1 and position > $2 \
-             and position <= $3 order by position limit $4",
+             and position <= $3 order by position",
         )
         .bind(scope.as_str())
         .bind(after.as_i64())
         .bind(last)
-        .bind(signed(ENVELOPES_PER_READ as u64))
-        .fetch_all(self.journal.read())
-        .await?;
-        Ok(rows)
+        .fetch(self.journal.read());
+        let mut found = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            found.push(Found::of(row));
+        }
+        Ok(found)
     }
 }
 

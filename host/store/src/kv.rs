@@ -1,7 +1,7 @@
 //! Small durable state of plugin instances.
 
 use faultline_domain::id::InstanceName;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Executor, Transaction};
 
 use crate::Store;
 use crate::commit::CommitPoint;
@@ -10,6 +10,10 @@ use crate::rows::{parameter_list, signed, unsigned};
 
 /// The most keys of one statement.
 const KEYS_PER_STATEMENT: usize = 512;
+
+/// What an entry counts beside its key and value: the row, and the key's place
+/// in the index. Without it, a million empty values would count nothing.
+pub const KV_ENTRY_BYTES: u64 = 128;
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +44,8 @@ pub enum KvCommit {
     Written(u64),
     /// A key was not at the version it should be at; nothing was written.
     Conflict,
-    /// All values together would come to so many bytes; nothing was written.
+    /// All entries together would come to so many bytes, more than before;
+    /// nothing was written.
     OverQuota(u64),
 }
 
@@ -98,7 +103,9 @@ impl Store {
         Ok(rows.into_iter().map(KvRow::into_entry).collect())
     }
 
-    /// Writes all of the changes or none, if they stay within the quota.
+    /// Writes all of the changes or none, if they stay within the quota, or make
+    /// less of what is over it. An entry counts its key, its value and
+    /// [`KV_ENTRY_BYTES`].
     ///
     /// # Errors
     /// If the database refuses.
@@ -125,18 +132,30 @@ impl Store {
             }
             write(&mut transaction, instance, change, version).await?;
         }
-        let (bytes,): (i64,) = sqlx::query_as(
-            "select coalesce(sum(length(name) + length(value)), 0) from kv where instance = $1",
-        )
-        .bind(instance.as_str())
-        .fetch_one(&mut **transaction)
-        .await?;
-        if unsigned(bytes) > quota_bytes {
-            return Ok(KvCommit::OverQuota(unsigned(bytes)));
+        let bytes = used(&mut **transaction, instance).await?;
+        // Nobody else can have changed what is seen from outside meanwhile.
+        if bytes > quota_bytes && bytes >= used(self.state.read(), instance).await? {
+            return Ok(KvCommit::OverQuota(bytes));
         }
         transaction.commit(CommitPoint::KvCommit).await?;
         Ok(KvCommit::Written(unsigned(version)))
     }
+}
+
+/// What all entries of an instance count.
+async fn used(
+    from: impl Executor<'_, Database = Any>,
+    instance: &InstanceName,
+) -> Result<u64, StoreError> {
+    let (bytes,): (i64,) = sqlx::query_as(
+        "select cast(coalesce(sum(length(name) + length(value) + $2), 0) as bigint) \
+         from kv where instance = $1",
+    )
+    .bind(instance.as_str())
+    .bind(signed(KV_ENTRY_BYTES))
+    .fetch_one(from)
+    .await?;
+    Ok(unsigned(bytes))
 }
 
 async fn is_expected(

@@ -42,6 +42,7 @@ mod postgresql;
 mod retention;
 mod rows;
 mod salvage;
+mod schema;
 mod series;
 mod setting;
 mod shared_journal;
@@ -73,7 +74,7 @@ pub use incident::{CommandRecord, IncidentFilter, RefusalRecord, StoredEvent};
 pub use instance::{BundleFiles, BundleRecord, GrantRecord, InstanceRecord};
 pub use journal::{Appended, ENVELOPES_PER_READ_MAX, JournalHead};
 pub use journal_check::{Damage, Extent, JournalCheck, Range};
-pub use kv::{KvChange, KvCommit, KvEntry};
+pub use kv::{KV_ENTRY_BYTES, KvChange, KvCommit, KvEntry};
 pub use lease::LeaseRecord;
 pub use location::{BadUrl, Connections, DatabaseKind, Location, PostgresqlUrl};
 pub use page::{Cursor, Page};
@@ -135,6 +136,28 @@ impl Store {
         let store = Self { journal, state };
         store.move_members().await?;
         Ok(store)
+    }
+
+    /// As [`Store::open`], for those who only read: nothing is made, and nothing
+    /// brought to another schema.
+    ///
+    /// # Errors
+    /// If there is no such file or database, or its schema is not current.
+    pub async fn open_as_it_is(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let (journal, state) = match location.into() {
+            Location::Folder(folder) => {
+                let journal = Database::open_sqlite_as_it_is(&folder.join(JOURNAL_FILE)).await?;
+                let state = Database::open_sqlite_as_it_is(&folder.join(STATE_FILE)).await?;
+                journal.check_schema(&JOURNAL_MIGRATIONS).await?;
+                state.check_schema(&STATE_MIGRATIONS).await?;
+                (journal, state)
+            }
+            Location::Postgresql { url, connections } => {
+                let (journal, state) = (&JOURNAL_MIGRATIONS, &STATE_MIGRATIONS);
+                postgresql::open_as_it_is(&url, connections, journal, state).await?
+            }
+        };
+        Ok(Self { journal, state })
     }
 
     /// The same store, with somebody who is told of each commit, and can end

@@ -15,6 +15,7 @@ use crate::database::Database;
 use crate::error::StoreError;
 use crate::kept_out::kept_out;
 use crate::location::{Connections, PostgresqlUrl};
+use crate::schema;
 
 /// The schemas that the two migrations are for.
 const JOURNAL_SCHEMA: &str = "faultline_journal";
@@ -70,11 +71,73 @@ pub(crate) async fn open(
     bring_up_to_date(url, &options, journal, state)
         .await
         .map_err(kept_out)?;
-    let readers = pool(connections.readers, &options);
+    Ok(databases(url, connections, &options))
+}
+
+/// Opens a database whose schema is current, and changes nothing.
+pub(crate) async fn open_as_it_is(
+    url: &PostgresqlUrl,
+    connections: Connections,
+    journal: &Migrator,
+    state: &Migrator,
+) -> Result<(Database, Database), StoreError> {
+    sqlx::any::install_default_drivers();
+    url.check_files()?;
+    let options = url.options()?;
+    check_schemas(url, &options, journal, state)
+        .await
+        .map_err(kept_out)?;
+    Ok(databases(url, connections, &options))
+}
+
+/// The journal and the tables.
+fn databases(
+    url: &PostgresqlUrl,
+    connections: Connections,
+    options: &AnyConnectOptions,
+) -> (Database, Database) {
+    let readers = pool(connections.readers, options);
     let database = |writers: u32| {
-        Database::on_server(url.to_string(), pool(writers, &options), readers.clone())
+        Database::on_server(url.to_string(), pool(writers, options), readers.clone())
     };
-    Ok((database(JOURNAL_WRITERS), database(connections.writers)))
+    (database(JOURNAL_WRITERS), database(connections.writers))
+}
+
+/// Refuses schemas that are not current.
+async fn check_schemas(
+    url: &PostgresqlUrl,
+    options: &AnyConnectOptions,
+    journal: &Migrator,
+    state: &Migrator,
+) -> Result<(), StoreError> {
+    let session = session(options).await?;
+    for (name, migrations) in [(JOURNAL_SCHEMA, journal), (STATE_SCHEMA, state)] {
+        let (tables,): (i64,) = sqlx::query_as(
+            "select count(*) from pg_catalog.pg_tables where schemaname = $1 and tablename = $2",
+        )
+        .bind(name)
+        .bind(schema::APPLIED)
+        .fetch_one(&session)
+        .await?;
+        let table = (tables > 0).then(|| format!("{name}.{}", schema::APPLIED));
+        schema::check(format!("{url} ({name})"), &session, table, migrations).await?;
+    }
+    session.close().await;
+    Ok(())
+}
+
+/// One session with a server that we can work with.
+async fn session(options: &AnyConnectOptions) -> Result<AnyPool, StoreError> {
+    // By itself first: a pool tries again and again, and in the end says only
+    // that it did.
+    AnyConnection::connect_with(options).await?.close().await?;
+    let session = AnyPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    check_server(&session).await?;
+    Ok(session)
 }
 
 /// Makes of a database one that this version works with, while nobody else does
@@ -85,19 +148,10 @@ async fn bring_up_to_date(
     journal: &Migrator,
     state: &Migrator,
 ) -> Result<(), StoreError> {
-    // By itself first: a pool tries again and again, and in the end says only
-    // that it did.
-    AnyConnection::connect_with(options).await?.close().await?;
-    // One session, with a lock that is let go of when it ends, however that
-    // happens.
-    let session = AnyPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_with(options.clone())
-        .await?;
+    let session = session(options).await?;
     // That a table is there already is no news.
     session.execute("set client_min_messages = warning").await?;
-    check_server(&session).await?;
+    // Let go of when the session ends, however that happens.
     sqlx::query("select pg_advisory_lock($1)")
         .bind(SCHEMA_LOCK)
         .execute(&session)

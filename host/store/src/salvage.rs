@@ -22,8 +22,10 @@ use crate::journal_check::{Range, chain};
 use crate::stage::StageName;
 use crate::{JOURNAL_FILE, JOURNAL_MIGRATIONS, STATE_FILE, Store};
 
-/// What is read and written at once.
-const ROWS_PER_READ: i64 = 256;
+/// What is written at once, and the bytes that its bodies come to, unless one
+/// of them is longer.
+const ROWS_PER_WRITE: i64 = 256;
+const BYTES_PER_WRITE_MAX: usize = 32 << 20;
 
 /// Where the copies lie meanwhile.
 const COPIES: &str = "damaged-copies";
@@ -49,6 +51,8 @@ pub struct Salvaged {
 /// Envelopes of a damaged journal that are good, and where others are not.
 struct Found {
     envelopes: Vec<Envelope>,
+    /// What their bodies come to.
+    bytes: usize,
     lost: Vec<Range>,
 }
 
@@ -199,13 +203,6 @@ struct Rows<'a> {
     unplaced: Vec<i64>,
 }
 
-#[derive(sqlx::FromRow)]
-struct NumberedRow {
-    number: i64,
-    #[sqlx(flatten)]
-    row: EnvelopeRow,
-}
-
 impl<'a> Rows<'a> {
     async fn of(damaged: &'a Database, scope: &'a ScopeName, head: Position) -> Self {
         let end: Result<(Option<i64>,), _> = sqlx::query_as("select max(rowid) from envelope")
@@ -235,58 +232,47 @@ impl<'a> Rows<'a> {
         self.last.map_or(Position::START, |(_, position)| position)
     }
 
-    /// The next rows; none after the last.
+    /// The next rows; none after the last. Each is read by itself: one that
+    /// cannot be read spoils no other, and a long one is not kept with others.
     async fn next(&mut self) -> Result<Option<Found>, StoreError> {
         if self.at >= self.end {
             return Ok(None);
         }
-        let (from, to) = (self.at, self.end.min(self.at + ROWS_PER_READ));
-        self.at = to;
+        let to = self.end.min(self.at + ROWS_PER_WRITE);
         let mut found = Found {
             envelopes: Vec::new(),
+            bytes: 0,
             lost: Vec::new(),
         };
-        if let Ok(rows) = self.read(from, to).await {
-            for row in rows {
-                self.take(row, &mut found);
-            }
-            return Ok(Some(found));
-        }
-        for number in from + 1..=to {
-            match self.read(number - 1, number).await {
-                Ok(rows) => {
-                    for row in rows {
-                        self.take(row, &mut found);
-                    }
-                }
-                Err(_) => self.lose(number, &mut found),
+        while self.at < to && found.bytes < BYTES_PER_WRITE_MAX {
+            self.at += 1;
+            match self.read(self.at).await {
+                Ok(Some(row)) => self.take(self.at, row, &mut found),
+                Ok(None) => {}
+                Err(_) => self.lose(self.at, &mut found),
             }
         }
         Ok(Some(found))
     }
 
-    async fn read(&self, after: i64, last: i64) -> Result<Vec<NumberedRow>, sqlx::Error> {
+    async fn read(&self, number: i64) -> Result<Option<EnvelopeRow>, sqlx::Error> {
         // The plus keeps SQLite from using the index, which may be damaged too.
         sqlx::query_as(
-            "select rowid as number, scope, position, source, format, content_type, headers, \
-             encoding, body, received, checksum from envelope \
-             where rowid > $1 and rowid <= $2 and +scope = $3 order by rowid",
+            "select scope, position, source, format, content_type, headers, encoding, body, \
+             received, checksum from envelope where rowid = $1 and +scope = $2",
         )
-        .bind(after)
-        .bind(last)
+        .bind(number)
         .bind(self.scope.as_str())
-        .fetch_all(self.damaged.read())
+        .fetch_optional(self.damaged.read())
         .await
     }
 
-    fn take(&mut self, row: NumberedRow, found: &mut Found) {
-        let NumberedRow { number, row } = row;
+    fn take(&mut self, number: i64, row: EnvelopeRow, found: &mut Found) {
         let position = row.position();
-        let envelope = row.into_envelope();
-        if envelope.is_err() {
+        let Ok(envelope) = row.into_envelope() else {
             // Not even its position can be relied on.
             return self.lose(number, found);
-        }
+        };
         for earlier in std::mem::take(&mut self.unplaced) {
             let before = u64::try_from(number - earlier).unwrap_or(0);
             Range::note(&mut found.lost, Position(position.0.saturating_sub(before)));
@@ -297,7 +283,8 @@ impl<'a> Rows<'a> {
             }
         }
         self.last = Some((number, position));
-        found.envelopes.extend(envelope);
+        found.bytes += envelope.arrival.body.len();
+        found.envelopes.push(envelope);
     }
 
     fn lose(&mut self, number: i64, found: &mut Found) {

@@ -192,7 +192,11 @@ async fn check(
                 reason: format!("rows {} to {end} are not there", sequence + 1),
             }));
         }
-        for row in rows.iter().take_while(|row| row.sequence <= end) {
+        // A row beyond the end that comes too soon is a break, too.
+        for row in &rows {
+            if verifier.head().0 >= end {
+                break;
+            }
             if let Err(broken) = verifier.next(row) {
                 return Ok(Some(AuditBreak {
                     sequence: row.sequence,

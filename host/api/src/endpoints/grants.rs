@@ -144,7 +144,7 @@ pub(crate) async fn grant_put(
         grant,
     };
     shared.store.grant_put(&row, entry).await?;
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok(Json(row.grant.into()))
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn grant_revoke(
     if !shared.store.grant_revoke(&name, &capability, entry).await? {
         return Err(not_granted(&name, &capability));
     }
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

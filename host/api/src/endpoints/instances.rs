@@ -144,7 +144,7 @@ pub(crate) async fn instance_create(
     });
     let entry = caller.event(now, "instance.create", &subject(&record.name), detail);
     shared.store.instance_create(&record, entry).await?;
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok((StatusCode::CREATED, Json(view(&shared, &record).await?)))
 }
 
@@ -319,6 +319,6 @@ async fn update(
     if !shared.store.instance_update(record, entry).await? {
         return Err(gone(&record.name));
     }
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     view(shared, record).await
 }

@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Answered, App};
 use crate::access::Caller;
+use crate::audit::note_refused_bundle;
 use crate::bundles;
 use crate::extract::{JsonBody, NoQuery, Path, Query, RequestBody};
 use crate::limits::ApiLimits;
@@ -133,7 +134,13 @@ pub(crate) async fn plugin_install(
 ) -> Result<(StatusCode, Json<Plugin>), Problem> {
     let origin = origin(body.origin)?;
     let files = body.files;
-    let bundle = bundles::blocking(move || read(files)).await??;
+    let bundle = match bundles::blocking(move || read(files)).await? {
+        Ok(bundle) => bundle,
+        Err(problem) => {
+            note_refused_bundle(&shared, &caller, &origin, &problem.detail).await;
+            return Err(problem);
+        }
+    };
     let _changing = shared.turn().await?;
     if let Some(record) = shared.store.bundle_fetch(bundle.digest()).await? {
         return Ok((StatusCode::OK, Json(view(&shared, &record).await?)));
@@ -169,7 +176,7 @@ pub(crate) async fn plugin_install(
         .store
         .bundle_put(&record, bundle.files(), entry)
         .await?;
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok((StatusCode::CREATED, Json(view(&shared, &record).await?)))
 }
 

@@ -112,7 +112,10 @@ pub(crate) async fn token_create(
     let subject = format!("token:{}", record.id);
     let entry = caller.event(now, "token.create", &subject, detail);
     shared.store.token_create(&record, entry).await?;
-    shared.control.tokens_changed().await;
+    if let Err(problem) = shared.tokens_changed().await {
+        // It is shown this once, and is good as soon as it can be read.
+        tracing::warn!("the token {} was made: {}", kept.id, problem.detail);
+    }
     Ok((StatusCode::CREATED, Json(NewToken { token, kept })))
 }
 
@@ -142,7 +145,7 @@ pub(crate) async fn token_revoke(
         let detail = format!("there is no token {id}, or it was revoked already");
         return Err(Problem::not_found(detail));
     }
-    shared.control.tokens_changed().await;
+    shared.tokens_changed().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn instance_upgrade(
     if !updated {
         return Err(gone(&record.name));
     }
-    shared.control.plugins_changed().await;
+    shared.plugins_changed().await?;
     Ok(Json(InstanceUpgrade {
         instance: view(&shared, &record).await?,
         from_bundle: before.bundle.to_string(),

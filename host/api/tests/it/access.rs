@@ -225,6 +225,13 @@ async fn denials_are_on_the_audit_log_and_are_not_a_way_to_fill_it() {
     assert_eq!(entry.subject, "GET /api/v1/tokens");
     assert!(entry.detail.contains("token_list"), "{}", entry.detail);
     assert_eq!(entry.at, at(crate::NOW));
+    // A token that was taken for its id is not kept.
+    let path = "/api/v1/tokens/flt_abc_secret";
+    let mistaken = bench.bare(Method::DELETE, Role::Viewer, path).await;
+    mistaken.problem("forbidden");
+    let rows = bench.audit().await;
+    assert_eq!(rows[1].entry.subject, "DELETE /api/v1/tokens/{id}");
+    assert!(!format!("{rows:?}").contains("secret"), "{rows:?}");
     // And the chain holds.
     let rows = bench.store.audit_list(&AuditFilter::default(), 100).await;
     let mut verifier = Verifier::after(0, faultline_domain::audit::GENESIS);
@@ -234,7 +241,7 @@ async fn denials_are_on_the_audit_log_and_are_not_a_way_to_fill_it() {
 }
 
 #[tokio::test]
-async fn a_scraper_may_be_let_in_without_a_token() {
+async fn a_scraper_needs_a_token_and_gets_what_it_asks_for() {
     let bench = Bench::open().await;
     let anonymous = || {
         let request = Request::builder().uri("/metrics").body(Body::empty());

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use faultline_domain::access::Role;
+use faultline_domain::audit::GENESIS;
 use serde_json::json;
 
 use crate::{Bench, encoded};
@@ -98,4 +99,16 @@ async fn the_chain_is_checked_from_where_it_is_known() {
     );
     let reason = cut_off["broken"]["reason"].as_str().expect("a reason");
     assert!(reason.contains("ends at row 9"), "{reason}");
+}
+
+#[tokio::test]
+async fn rows_that_are_gone_as_far_as_one_request_goes_are_a_break() {
+    let bench = Bench::with_audit_after(200_000).await;
+    // As somebody leaves it who would have it that nothing was there before.
+    let base = format!("0 {GENESIS}");
+    let written = bench.store.setting_put("audit.base", &base).await;
+    written.expect("writes");
+    let verdict = bench.get(Role::Operator, VERIFY).await.expect(200);
+    assert_eq!(verdict["intact"], false, "{verdict}");
+    assert_eq!(verdict["broken"]["sequence"], 200_001, "{verdict}");
 }

@@ -19,6 +19,8 @@ pub(crate) struct Machinery {
 pub(crate) struct Told {
     pub(crate) plugins_changed: u32,
     pub(crate) tokens_changed: u32,
+    /// Why what was changed cannot be read.
+    pub(crate) unread: Option<String>,
     /// What is held against the next candidates.
     pub(crate) objections: Vec<Reason>,
     /// What is held against compiling the next components.
@@ -49,12 +51,18 @@ impl Machinery {
 }
 
 impl Control for Machinery {
-    fn plugins_changed(&self) -> Answer<'_, ()> {
-        self.answer(|told| told.plugins_changed += 1)
+    fn plugins_changed(&self) -> Answer<'_, Result<(), String>> {
+        self.answer(|told| {
+            told.plugins_changed += 1;
+            told.unread.clone().map_or(Ok(()), Err)
+        })
     }
 
-    fn tokens_changed(&self) -> Answer<'_, ()> {
-        self.answer(|told| told.tokens_changed += 1)
+    fn tokens_changed(&self) -> Answer<'_, Result<(), String>> {
+        self.answer(|told| {
+            told.tokens_changed += 1;
+            told.unread.clone().map_or(Ok(()), Err)
+        })
     }
 
     fn instances(&self) -> Answer<'_, Vec<InstanceStatus>> {

@@ -25,7 +25,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use faultline_api::{Api, ApiLimits, Parts};
 use faultline_domain::access::Role;
-use faultline_domain::audit::{Entry, Row, Stage};
+use faultline_domain::audit::{Entry, GENESIS, Row, Stage};
 use faultline_domain::id::{Digest, ScopeName};
 use faultline_domain::time::Timestamp;
 use faultline_store::{AuditFilter, Journal, Purpose, Store, TokenRecord};
@@ -123,8 +123,20 @@ impl Bench {
     }
 
     async fn with(limits: ApiLimits) -> Self {
+        Self::made(limits, 0).await
+    }
+
+    /// One whose audit log begins after this row.
+    async fn with_audit_after(row: u64) -> Self {
+        Self::made(ApiLimits::default(), row).await
+    }
+
+    async fn made(limits: ApiLimits, audit_after: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).await.expect("a store");
+        let base = format!("{audit_after} {GENESIS}");
+        let written = store.setting_put("audit.base", &base).await;
+        written.expect("writes");
         let journal = Journal::open(store.clone(), scope()).await;
         let journal = journal.expect("a journal");
         let clock = Arc::new(AtomicU64::new(NOW));

@@ -212,7 +212,17 @@ async fn what_is_no_bundle_is_refused_with_the_reason() {
             .await
             .problem_at("invalid", "body", "origin");
     }
-    assert!(bench.actions().await.is_empty());
+    // Said, and not a way to fill the log.
+    assert_eq!(bench.actions().await, ["plugin.refused"]);
+    let row = &bench.audit().await[0];
+    assert_eq!(
+        (row.entry.subject.as_str(), row.entry.actor.as_str()),
+        ("upload", "token:operator")
+    );
+    assert!(row.entry.detail.contains("plugin.toml"), "{row:?}");
+    let metrics = bench.get(Role::Viewer, "/metrics").await.text;
+    let counted = "faultline_api_bundles_refused_total 17\n";
+    assert!(metrics.contains(counted), "{metrics}");
     assert!(bench.store.bundle_list().await.expect("reads").is_empty());
     assert_eq!(bench.machinery.tell(|told| told.plugins_changed), 0);
 }

@@ -64,6 +64,23 @@ async fn a_token_is_good_from_when_it_is_made_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_still_be_good_is_not_said_to_be_revoked() {
+    let bench = Bench::open().await;
+    bench
+        .machinery
+        .tell(|told| told.unread = Some("no answer".to_owned()));
+    // It is shown this once, whatever else there is to say.
+    let body = json!({"name": "prom", "purpose": "ingest"});
+    let made = bench.make_token(&body).await;
+    let path = format!("{TOKENS}/{}", made["id"].as_str().expect("an id"));
+    let revoked = bench.bare(Method::DELETE, Role::Admin, &path).await;
+    let problem = revoked.problem("unavailable");
+    let detail = problem["detail"].as_str().expect("a text");
+    assert!(detail.contains("no answer"), "{detail}");
+    assert_eq!(bench.actions().await, ["token.create", "token.revoke"]);
+}
+
+#[tokio::test]
 async fn tokens_of_senders_are_for_senders() {
     let bench = Bench::open().await;
     let body = json!({"name": "prom", "purpose": "ingest", "source": "prometheus"});

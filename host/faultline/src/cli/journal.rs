@@ -85,8 +85,8 @@ pub(crate) async fn run(global: &Global, command: &JournalCommand) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// The store with the journal, which must be there: who only reads, makes
-/// nothing.
+/// The store with the journal, which must be there, and stays as it is: who
+/// only reads, makes nothing, and brings nothing up to date.
 async fn open(config: &Config) -> Result<Store> {
     let location = config.data.location();
     if let Location::Folder(folder) = &location
@@ -94,7 +94,7 @@ async fn open(config: &Config) -> Result<Store> {
     {
         bail!("there is no journal in {location}");
     }
-    let opened = Store::open(&location).await;
+    let opened = Store::open_as_it_is(&location).await;
     opened.with_context(|| opening(&location))
 }
 

@@ -19,13 +19,12 @@ use crate::access::{Access, TokenTable};
 use crate::append::{Append, AppendError};
 use crate::backlog::Backlog;
 use crate::formats;
-use crate::hooks::{Hook, HookTable};
+use crate::hooks::HookTable;
 use crate::kept_headers::KeptHeaders;
 use crate::limits::ListenerLimits;
 use crate::metrics::Metrics;
 use crate::receive::{Door, Intake, Parts};
 use crate::router::router;
-use crate::signature::{Signature, SignatureEncoding};
 
 /// When all tests begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -35,9 +34,6 @@ pub(crate) const TOKEN: &str = "secret-plain";
 
 /// A token of the source `checkout`.
 pub(crate) const TOKEN_OF_CHECKOUT: &str = "secret-checkout";
-
-/// What the hook `signed` is signed with.
-pub(crate) const HOOK_KEY: &[u8] = b"shared";
 
 /// A journal that can be held up, and told to fail.
 #[derive(Clone)]
@@ -55,6 +51,14 @@ impl Default for MemoryJournal {
             appends: Arc::new(Semaphore::new(1_000_000)),
             fails: false,
         }
+    }
+}
+
+/// One in a database, that nobody is told of.
+impl Append for faultline_store::Journal {
+    async fn append(&self, arrivals: Vec<Arrival>) -> Result<Position, AppendError> {
+        let appended = self.append(arrivals).await;
+        appended.map_err(|error| AppendError(Box::new(error)))
     }
 }
 
@@ -207,24 +211,11 @@ pub(crate) fn access() -> Access {
 
 fn hooks() -> HookTable {
     let table = HookTable::default();
-    let hook = |signature| Hook {
-        connector: InstanceName::new("github").expect("a name"),
-        signature,
-    };
-    let signature = Signature {
-        encoding: SignatureEncoding::Hex,
-        header: "x-hub-signature-256".to_owned(),
-        prefix: "sha256=".to_owned(),
-        key: HOOK_KEY.into(),
-    };
-    table.replace([
-        (SourceName::new("deploys").expect("a name"), hook(None)),
-        (SourceName::new("checkout").expect("a name"), hook(None)),
-        (
-            SourceName::new("signed").expect("a name"),
-            hook(Some(signature)),
-        ),
-    ]);
+    let github = InstanceName::new("github").expect("a name");
+    table.replace(
+        ["deploys", "checkout"]
+            .map(|source| (SourceName::new(source).expect("a name"), github.clone())),
+    );
     table
 }
 

@@ -1,18 +1,10 @@
 //! Webhooks.
 
 use axum::http::StatusCode;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 
-use super::bench::{Bench, HOOK_KEY, TOKEN, TOKEN_OF_CHECKOUT, gzip};
+use super::bench::{Bench, TOKEN, TOKEN_OF_CHECKOUT};
 
 const NOBODY: (&str, &str) = ("authorization", "none");
-
-fn signature(body: &[u8]) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(HOOK_KEY).expect("any key");
-    let mac = mac.chain_update(body).finalize().into_bytes();
-    format!("sha256={}", data_encoding::HEXLOWER.encode(&mac))
-}
 
 #[tokio::test]
 async fn payloads_are_kept_unread_with_the_headers_that_say_what_they_are() {
@@ -84,38 +76,4 @@ async fn a_token_of_one_source_cannot_send_as_another() {
     let answer = bench.post("/hooks/checkout", &headers, "{}").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(bench.stored()[0].source.as_str(), "checkout");
-}
-
-#[tokio::test]
-async fn a_signature_stands_in_for_a_token_and_a_token_not_for_a_signature() {
-    let bench = Bench::new();
-    let signed: &str = signature(b"{}").leak();
-    let with = |value: &'static str| ("x-hub-signature-256", value);
-    let answer = bench
-        .post("/hooks/signed", &[NOBODY, with(signed)], "{}")
-        .await;
-    assert_eq!(answer.status, StatusCode::ACCEPTED);
-    for (body, headers) in [
-        ("{ }", vec![NOBODY, with(signed)]),
-        ("{}", vec![NOBODY]),
-        ("{}", vec![]),
-        ("{}", vec![NOBODY, with("sha256=00")]),
-    ] {
-        let answer = bench.post("/hooks/signed", &headers, body).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::UNAUTHORIZED,
-            "{body} {headers:?}"
-        );
-    }
-    // What was sent is what was signed.
-    let zipped = gzip(b"{}");
-    let signed: &str = signature(&zipped).leak();
-    let headers = [NOBODY, with(signed), ("content-encoding", "gzip")];
-    let answer = bench.post("/hooks/signed", &headers, zipped).await;
-    assert_eq!(answer.status, StatusCode::ACCEPTED);
-    let bodies: Vec<_> = bench.stored().into_iter().map(|it| it.body).collect();
-    assert_eq!(bodies, [b"{}", b"{}"]);
-    let headers: Vec<_> = bench.stored().into_iter().map(|it| it.headers).collect();
-    assert_eq!(headers, [[], []], "signatures are not kept");
 }

@@ -46,6 +46,23 @@ async fn a_good_request_is_answered_with_an_empty_message() {
 }
 
 #[tokio::test]
+async fn the_answer_is_written_as_the_request_was() {
+    let bench = Bench::new();
+    for (sent, answered) in [
+        ("application/x-protobuf", "application/x-protobuf"),
+        ("application/protobuf", "application/x-protobuf"),
+        ("Application/X-Protobuf; v=1", "application/x-protobuf"),
+        ("application/json", "application/json"),
+        // Refused, in words that anybody can read.
+        ("application/x-protobuffer", "application/json"),
+    ] {
+        let headers = [("content-type", sent)];
+        let answer = bench.post("/v1/logs", &headers, "").await;
+        assert_eq!(answer.header("content-type"), answered, "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_rejected_is_told_and_the_rest_is_kept() {
     let bench = Bench::new();
     let answer = bench.post("/v1/logs", JSON, HALF_GOOD).await;

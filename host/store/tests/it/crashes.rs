@@ -104,7 +104,7 @@ async fn prepare(fresh: &Fresh, point: CommitPoint) -> Result<(), StoreError> {
         value: Some(vec![1]),
         if_version: None,
     };
-    store.kv_commit(&keeper(), &[change], 100).await?;
+    store.kv_commit(&keeper(), &[change], 1_000).await?;
     if point == CommitPoint::MembersMove {
         write_as_before(fresh).await?;
     }
@@ -268,7 +268,7 @@ async fn act(store: &Store, point: CommitPoint) -> Result<(), StoreError> {
                 value: Some(vec![2]),
                 if_version: None,
             });
-            let written = store.kv_commit(&keeper(), &changes, 100).await?;
+            let written = store.kv_commit(&keeper(), &changes, 1_000).await?;
             assert!(matches!(written, KvCommit::Written(_)), "{written:?}");
         }
         CommitPoint::LeaseTake => {

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_store::{
-    Damage, Extent, JournalCheck, Range, StageName, Store, StoreError, Trouble, salvage,
+    Damage, Extent, JournalCheck, Range, Retention, StageName, Store, StoreError, Trouble, salvage,
 };
-use faultline_test_databases::Database;
+use faultline_test_databases::{Database, on_each_database};
+use tokio::sync::watch;
 
 use crate::stages::commit;
-use crate::{Fresh, at, entry, scope, source};
+use crate::{Fresh, at, entry, scope, source, store};
 
 fn arrival(number: u64) -> Arrival {
     Arrival {
@@ -63,6 +64,44 @@ async fn a_sound_journal_is_said_to_be() {
         assert_eq!((checked.good, checked.head), (20, Position(20)));
     }
 }
+
+/// Appends, observes and sweeps through a store of its own, as another process
+/// does, until it is told to end.
+async fn write(store: Store, stop: watch::Receiver<bool>) {
+    let retention = Retention::default();
+    for number in 1_u64.. {
+        if *stop.borrow() {
+            break;
+        }
+        let appended = store.envelope_append(&scope(), vec![arrival(number)]).await;
+        let head = appended.expect("appends").head.position.0;
+        let observed = commit(head - 1, head, Vec::new());
+        let committed = store.observe_commit(&scope(), &observed).await;
+        committed.expect("commits");
+        if number.is_multiple_of(8) {
+            let now = at(number - 4).plus(retention.journal);
+            let swept = store.sweep(&scope(), &retention, now).await;
+            swept.expect("sweeps");
+        }
+    }
+    store.close().await;
+}
+
+async fn a_journal_that_is_written_to_is_sound_meanwhile(database: Database) {
+    let fresh = Fresh::open(database).await;
+    let (stop, stopped) = watch::channel(false);
+    let writing = tokio::spawn(write(store(&fresh.place).await, stopped));
+    for _ in 0..60 {
+        for extent in [Extent::End, Extent::All] {
+            let checked = check(&fresh.store, extent).await;
+            assert!(checked.is_good(), "{extent:?}: {checked:?}");
+        }
+    }
+    stop.send_replace(true);
+    writing.await.expect("writes");
+}
+
+on_each_database!(a_journal_that_is_written_to_is_sound_meanwhile);
 
 #[tokio::test]
 async fn each_kind_of_damage_has_its_place() {

@@ -1,7 +1,7 @@
 //! The plugins' own state.
 
 use faultline_domain::id::InstanceName;
-use faultline_store::{KvChange, KvCommit};
+use faultline_store::{KV_ENTRY_BYTES, KvChange, KvCommit};
 use faultline_test_databases::{Database, on_each_database};
 
 use crate::Fresh;
@@ -20,7 +20,9 @@ async fn commits_all_or_nothing(database: Database) {
     let instance = InstanceName::new("poller").expect("a name");
     let other = InstanceName::new("other").expect("a name");
     let commit = async |changes: &[KvChange]| {
-        let committed = store.kv_commit(&instance, changes, 100).await;
+        let committed = store
+            .kv_commit(&instance, changes, 100 + 2 * KV_ENTRY_BYTES)
+            .await;
         committed.expect("answers")
     };
 
@@ -59,11 +61,35 @@ async fn commits_all_or_nothing(database: Database) {
     );
 }
 
+async fn entries_count_even_if_they_are_empty(database: Database) {
+    let fresh = Fresh::open(database).await;
+    let instance = InstanceName::new("poller").expect("a name");
+    let commit = async |changes: &[KvChange], quota| {
+        let committed = fresh.store.kv_commit(&instance, changes, quota).await;
+        committed.expect("answers")
+    };
+    let of = |entries: u64| entries * (1 + KV_ENTRY_BYTES);
+    let empty = ["a", "b", "c"].map(|key| put(key, "", None));
+    assert_eq!(commit(&empty, of(3) - 1).await, KvCommit::OverQuota(of(3)));
+    assert!(matches!(commit(&empty, of(3)).await, KvCommit::Written(_)));
+    // A quota that was lowered keeps nobody from tidying up.
+    let delete = |key: &str| KvChange {
+        value: None,
+        ..put(key, "", None)
+    };
+    assert_eq!(
+        commit(&[put("a", "", None)], of(1)).await,
+        KvCommit::OverQuota(of(3))
+    );
+    let deleted = commit(&[delete("a")], of(1)).await;
+    assert!(matches!(deleted, KvCommit::Written(_)), "{deleted:?}");
+}
+
 async fn a_key_that_comes_again_has_a_new_version(database: Database) {
     let fresh = Fresh::open(database).await;
     let instance = InstanceName::new("poller").expect("a name");
     let commit = async |change: KvChange| {
-        let committed = fresh.store.kv_commit(&instance, &[change], 100).await;
+        let committed = fresh.store.kv_commit(&instance, &[change], 1_000).await;
         committed.expect("answers")
     };
     let delete = KvChange {
@@ -99,6 +125,7 @@ async fn scans_by_prefix_in_order(database: Database) {
 
 on_each_database!(
     commits_all_or_nothing,
+    entries_count_even_if_they_are_empty,
     a_key_that_comes_again_has_a_new_version,
     scans_by_prefix_in_order,
 );

@@ -59,7 +59,54 @@ async fn a_schema_of_a_later_version_is_refused(database: Database) {
     }
 }
 
-on_each_database!(a_schema_of_a_later_version_is_refused);
+async fn who_only_reads_changes_nothing(database: Database) {
+    for (number, name) in ["journal", "state"].into_iter().enumerate() {
+        let fresh = Fresh::open(database).await;
+        fresh.store.close().await;
+        let location = || match &fresh.place {
+            Place::Folder(folder) => Location::from(folder.path()),
+            Place::Url(url) => at_url(url),
+        };
+        let opened = Store::open_as_it_is(location()).await;
+        opened.expect("it is current").close().await;
+        let pool = AnyPool::connect(&fresh.databases()[number]).await;
+        let pool = pool.expect("opens");
+        let forgotten = sqlx::query("delete from _sqlx_migrations where version > 1")
+            .execute(&pool)
+            .await;
+        forgotten.expect("writes");
+        let Err(error) = Store::open_as_it_is(location()).await else {
+            panic!("it is opened");
+        };
+        let refusal = error.to_string();
+        for part in ["an earlier version", "`faultline serve`", name] {
+            assert!(refusal.contains(part), "{part} in {refusal}");
+        }
+        let applied: (i64,) = sqlx::query_as("select count(*) from _sqlx_migrations")
+            .fetch_one(&pool)
+            .await
+            .expect("reads");
+        assert_eq!(applied, (1,), "it is as it was");
+        pool.close().await;
+    }
+}
+
+on_each_database!(
+    a_schema_of_a_later_version_is_refused,
+    who_only_reads_changes_nothing,
+);
+
+#[tokio::test]
+async fn who_only_reads_makes_no_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(Store::open_as_it_is(folder.path()).await.is_err());
+    let store = Store::open(folder.path()).await.expect("a store");
+    store.close().await;
+    let state = folder.path().join("state.db");
+    std::fs::remove_file(&state).expect("it is there");
+    assert!(Store::open_as_it_is(folder.path()).await.is_err());
+    assert!(!state.exists());
+}
 
 #[tokio::test]
 async fn a_server_shows_who_it_is_as_the_url_asks_for_it() {

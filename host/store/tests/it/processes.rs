@@ -5,8 +5,8 @@ use faultline_domain::audit::Verifier;
 use faultline_domain::envelope::{Arrival, Format, Position};
 use faultline_domain::id::InstanceName;
 use faultline_store::{
-    AlertFilter, AuditFilter, Cursor, DeadLetter, IncidentFilter, KvChange, KvCommit, LetterFilter,
-    LetterKind, ObserveCommit, Retention, StagePosition, Store, StoreError,
+    AlertFilter, AuditFilter, Cursor, DeadLetter, IncidentFilter, KV_ENTRY_BYTES, KvChange,
+    KvCommit, LetterFilter, LetterKind, ObserveCommit, Retention, StagePosition, Store, StoreError,
 };
 use faultline_test_databases::{Database, Server, on_each_database};
 
@@ -103,7 +103,7 @@ async fn a_key_is_counted_up_once_for_each_who_does(database: Database) {
                 if_version: Some(version),
             };
             match store
-                .kv_commit(&instance, &[change], 100)
+                .kv_commit(&instance, &[change], 1_000)
                 .await
                 .expect("answers")
             {
@@ -129,7 +129,7 @@ async fn a_quota_holds_whoever_writes(database: Database) {
             if_version: None,
         };
         store
-            .kv_commit(&instance, &[change], 100)
+            .kv_commit(&instance, &[change], 100 + 3 * KV_ENTRY_BYTES)
             .await
             .expect("answers")
     })

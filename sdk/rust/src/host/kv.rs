@@ -1,8 +1,8 @@
 //! Small durable state of this instance, under a quota.
 //!
 //! Keys are non-empty, have at most 512 bytes and no NUL among them, values at
-//! most 1 MiB; at most 1,000 keys or changes go at once. Needs the capability
-//! `kv`.
+//! most 1 MiB; at most 1,000 keys or changes go at once. An entry counts its key,
+//! its value and 128 bytes. Needs the capability `kv`.
 
 use super::call;
 use crate::Fault;

@@ -65,7 +65,8 @@ impl FakeHost {
         self
     }
 
-    /// Grants `kv` with room for this many bytes of keys and values.
+    /// Grants `kv` with room for this many bytes: those of keys and values, and
+    /// 128 for each entry.
     #[must_use]
     pub fn with_kv(self, bytes_max: usize) -> Self {
         self.0.borrow_mut().kv = Some(Store::new(bytes_max));

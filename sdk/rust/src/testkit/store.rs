@@ -13,6 +13,9 @@ const KEY_BYTES_MAX: usize = 512;
 /// The most bytes in a value.
 const VALUE_BYTES_MAX: usize = 1 << 20;
 
+/// What an entry counts beside its key and value.
+const ENTRY_BYTES: usize = 128;
+
 /// The entries of one instance.
 pub(super) struct Store {
     entries: BTreeMap<String, Entry>,
@@ -76,7 +79,7 @@ impl Store {
         }
         let bytes: usize = entries
             .values()
-            .map(|entry| entry.key.len() + entry.value.len())
+            .map(|entry| entry.key.len() + entry.value.len() + ENTRY_BYTES)
             .sum();
         if bytes > self.bytes_max {
             let message = format!("{bytes} bytes in all; {} at most", self.bytes_max);
