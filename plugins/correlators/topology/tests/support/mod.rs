@@ -2,11 +2,12 @@
 //! and carries out what the host's own rules let it propose.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use faultline_domain::entity::Entity;
 use faultline_domain::envelope::Position;
 use faultline_domain::id::{AlertId, ChangeId, Digest, IncidentId, InstanceName, ScopeName};
-use faultline_domain::incident::{Author, Incident, IncidentEvent};
+use faultline_domain::incident::{Author, IncidentEvent};
 use faultline_domain::incidents::{IncidentPolicy, Incidents, Moment, RefusedProposal};
 use faultline_domain::proposal::{
     Because, Cause, Confidence, Evidence, Proposal, Reference, Target, Verdict,
@@ -118,8 +119,12 @@ impl World {
         Situation {
             now: self.now,
             news: news.iter().copied().collect(),
-            alerts: self.alerts.values().cloned().collect(),
-            incidents: self.incidents.iter().map(Incident::view).collect(),
+            alerts: self.alerts.values().cloned().map(Arc::new).collect(),
+            incidents: self
+                .incidents
+                .iter()
+                .map(|incident| Arc::new(incident.view()))
+                .collect(),
             dependencies: self.dependencies.clone(),
             changes,
         }
