@@ -16,7 +16,7 @@ use faultline_bundle::{Bundle, Component, setting};
 use faultline_domain::audit::{Entry, Stage};
 use faultline_domain::envelope::Format;
 use faultline_domain::grant::{Effective, Grant, GrantError};
-use faultline_domain::id::{Digest, InstanceName, SourceName};
+use faultline_domain::id::{InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_domain::supervision::{Standing, Supervisor};
 use faultline_domain::time::Timestamp;
@@ -826,7 +826,6 @@ impl Plan {
             name: self.name.clone(),
             plugin: manifest.id.to_string(),
             version: manifest.version.to_string(),
-            digest: Digest::of(wasm),
             config: self.config.clone(),
             limits: self.limits,
             grants: self.grants.clone(),
@@ -910,6 +909,7 @@ fn usage_of(loaded: &Loaded) -> faultline_api::Usage {
 #[cfg(test)]
 mod tests {
     use faultline_domain::grant::Asked;
+    use faultline_domain::id::Digest;
     use faultline_store::{AuditFilter, BundleRecord};
     use faultline_test_databases::Server;
 

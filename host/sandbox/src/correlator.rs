@@ -31,7 +31,7 @@ impl Correlator for WasmCorrelator {
     }
 
     fn digest(&self) -> Digest {
-        self.instance.spec.digest
+        self.instance.digest
     }
 
     fn correlate(&self, situation: &Situation, state: Option<&Blob>) -> Result<Verdict, CallError> {

@@ -32,7 +32,7 @@ impl DetectorFactory for WasmDetectorFactory {
     }
 
     fn digest(&self) -> Digest {
-        self.instance.spec.digest
+        self.instance.digest
     }
 
     fn inputs(&self) -> Inputs {

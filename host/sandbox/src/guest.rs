@@ -79,7 +79,7 @@ impl GuestState {
             acts_left: ACTS_MAX,
             allowance: Allowance::new(limits, Arc::clone(&instance.quota)),
             call: Call::Start,
-            wasi: NullWasi::new(instance.spec.digest),
+            wasi: NullWasi::new(instance.digest),
             instance,
         }
     }

@@ -35,8 +35,6 @@ pub struct InstanceSpec {
     pub plugin: String,
     /// The plugin's version.
     pub version: String,
-    /// The component's digest.
-    pub digest: Digest,
     /// The configuration: JSON, checked, with defaults.
     pub config: String,
     /// How much it may use.
@@ -52,6 +50,8 @@ pub struct InstanceSpec {
 /// The instance, as its guests and host functions see it.
 pub(crate) struct Instance {
     pub(crate) spec: InstanceSpec,
+    /// The component's digest.
+    pub(crate) digest: Digest,
     pub(crate) stats: Stats,
     pub(crate) log: LogBudget,
     /// Where requests go out; none if this host has no way out.
@@ -76,6 +76,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 impl Instance {
     pub(crate) fn new(
         spec: InstanceSpec,
+        digest: Digest,
         services: Arc<dyn Services>,
         egress: Option<Egress>,
         runtime: Handle,
@@ -87,6 +88,7 @@ impl Instance {
             egress,
             revoked: watch::Sender::new(false),
             spec,
+            digest,
             stats: Stats::default(),
             services,
             runtime,
@@ -121,7 +123,7 @@ impl Instance {
 
     /// Who it is, in the audit log.
     pub(crate) fn actor(&self) -> String {
-        format!("plugin:{}@{}", self.spec.name, self.spec.digest)
+        format!("plugin:{}@{}", self.spec.name, self.digest)
     }
 
     /// The time.

@@ -111,7 +111,7 @@ impl Loaded {
 
     /// The component that it is.
     pub fn digest(&self) -> Digest {
-        self.instance().spec.digest
+        self.instance().digest
     }
 
     /// Stops all its guests, for good: those that run are interrupted within
@@ -213,7 +213,7 @@ impl Sandbox {
         wasi: bool,
     ) -> Result<(), LoadError> {
         let admitted = admit(wasm, kind, declared, wasi);
-        let prepared = admitted.and_then(|_| self.component(wasm).map(drop));
+        let prepared = admitted.and_then(|_| self.component(Digest::of(wasm), wasm).map(drop));
         self.counted(prepared)
     }
 
@@ -250,7 +250,8 @@ impl Sandbox {
         let outline = admit(wasm, role.kind(), declared, spec.wasi)?;
         let polls = polls(&outline, role.kind());
         let engine = self.observers.engine();
-        let component = self.component(wasm)?;
+        let digest = Digest::of(wasm);
+        let component = self.component(digest, wasm)?;
         let guests = match role {
             Role::Detector { .. } => self.detector_shards,
             Role::Connector { .. } | Role::Correlator | Role::Action => share::GUESTS_MAX,
@@ -263,6 +264,7 @@ impl Sandbox {
         let pre = linker.instantiate_pre(&component).map_err(shape)?;
         let instance = Arc::new(Instance::new(
             spec,
+            digest,
             Arc::clone(&self.services),
             self.egress.clone(),
             self.runtime.clone(),
@@ -274,8 +276,8 @@ impl Sandbox {
         into_loaded(role, polls, pre, instance)
     }
 
-    fn component(&self, wasm: &[u8]) -> Result<Component, LoadError> {
-        let digest = Digest::of(wasm);
+    /// The component of these bytes, whose digest this is.
+    fn component(&self, digest: Digest, wasm: &[u8]) -> Result<Component, LoadError> {
         self.components.get(digest, wasm, |reason| {
             tracing::warn!(
                 "a file of the cache of compiled components was refused, and {digest} is compiled \

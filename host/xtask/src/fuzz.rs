@@ -131,6 +131,9 @@ fn cargo_fuzz(tool: &Path, what: &str) -> Command {
     command
         .current_dir(workspace())
         .env("RUSTC_BOOTSTRAP", "1")
+        // All of the engine's compiler is built with checks, as one unit each:
+        // well optimised that takes longer than trying all targets.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .args(["fuzz", what, "--fuzz-dir", CRATE, "--features", "fuzzer"])
         .arg("--target-dir")
         .arg(target().join("fuzz"));

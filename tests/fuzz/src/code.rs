@@ -69,7 +69,7 @@ impl Cached {
         let wasm = &self.components[number];
         let loaded = self
             .sandbox
-            .load(mirror::spec(wasm), Role::Correlator, wasm, &[]);
+            .load(mirror::spec(), Role::Correlator, wasm, &[]);
         let loaded = loaded.expect("mirrors are good components");
         assert!(matches!(loaded, Loaded::Correlator(_)));
     }
@@ -144,7 +144,7 @@ pub fn component_load(data: &[u8]) {
         (mirror::sandbox(&runtime), runtime)
     });
     let (sandbox, _) = &*SANDBOX;
-    match sandbox.load(mirror::spec(data), Role::Correlator, data, &[]) {
+    match sandbox.load(mirror::spec(), Role::Correlator, data, &[]) {
         Ok(loaded) => assert!(matches!(loaded, Loaded::Correlator(_))),
         Err(error) => assert!(!error.code().is_empty() && !error.to_string().is_empty()),
     }

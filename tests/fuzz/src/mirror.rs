@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use faultline_domain::audit::Entry;
 use faultline_domain::grant::Effective;
-use faultline_domain::id::{Digest, InstanceName};
+use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::{Limits, Reuse};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
@@ -52,7 +52,7 @@ impl Mirror {
         let runtime = Runtime::new().expect("a runtime");
         let sandbox = sandbox(&runtime);
         let loaded = sandbox
-            .load(spec(&component), role, &component, &[])
+            .load(spec(), role, &component, &[])
             .expect("mirrors are good components");
         Self {
             loaded,
@@ -73,12 +73,11 @@ pub(crate) fn sandbox(runtime: &Runtime) -> Sandbox {
 }
 
 /// An instance of a component, with nothing granted.
-pub(crate) fn spec(component: &[u8]) -> InstanceSpec {
+pub(crate) fn spec() -> InstanceSpec {
     InstanceSpec {
         name: InstanceName::new("mirror").expect("a name"),
         plugin: "tests/mirror".to_owned(),
         version: "0.1.0".to_owned(),
-        digest: Digest::of(component),
         config: "{}".to_owned(),
         limits: Limits {
             items: 1_000,

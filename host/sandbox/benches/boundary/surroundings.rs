@@ -7,7 +7,7 @@ use std::sync::Arc;
 use faultline_bundle::Bundle;
 use faultline_domain::audit::Entry;
 use faultline_domain::grant::{Effective, Use};
-use faultline_domain::id::{Digest, InstanceName};
+use faultline_domain::id::InstanceName;
 use faultline_domain::plugin::{Kind, Limits};
 use faultline_domain::time::Timestamp;
 use faultline_sandbox::{
@@ -66,12 +66,26 @@ impl Surroundings {
         name: &str,
         config: &str,
     ) -> Result<Loaded, Box<dyn Error>> {
+        self.load_bundle(&Self::read(folder, name)?, name, config)
+    }
+
+    /// Reads a bundle.
+    pub(crate) fn read(folder: &str, name: &str) -> Result<Bundle, Box<dyn Error>> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
             PathBuf::from,
         );
-        let bundle = Bundle::read_folder(&target.join(folder).join(name))
-            .map_err(|error| format!("{error}: `cargo xtask plugins` builds it"))?;
+        Bundle::read_folder(&target.join(folder).join(name))
+            .map_err(|error| format!("{error}: `cargo xtask plugins` builds it").into())
+    }
+
+    /// Loads the first component of a bundle.
+    pub(crate) fn load_bundle(
+        &self,
+        bundle: &Bundle,
+        name: &str,
+        config: &str,
+    ) -> Result<Loaded, Box<dyn Error>> {
         let component = &bundle.manifest().components[0];
         let wasm = bundle.wasm(component)?;
         let most = Limits {
@@ -83,7 +97,6 @@ impl Surroundings {
             name: InstanceName::new("under-test")?,
             plugin: format!("faultline/{name}"),
             version: "0.1.0".to_owned(),
-            digest: Digest::of(wasm),
             config: bundle
                 .config_schema(component)?
                 .resolve(config)?

@@ -97,7 +97,7 @@ impl Scene {
         let spec = InstanceSpec {
             limits: attack.limits(Limits::default()),
             grants: granted(attack),
-            ..spec(wasm)
+            ..spec()
         };
         let role = Role::Connector {
             family: "test".to_owned(),

@@ -39,7 +39,7 @@ fn load(bench: &Bench, imports: &str, does: &str, granted: bool) -> Loaded {
     let requested = &keeper.manifest().components[0].capabilities;
     let spec = InstanceSpec {
         grants: grants(requested, granted),
-        ..spec(&wasm)
+        ..spec()
     };
     let role = Role::Connector {
         family: "test".to_owned(),

@@ -16,7 +16,7 @@ fn connector() -> Role {
 }
 
 fn refusal(bench: &Bench, role: Role, wasm: &[u8], declared: &[Use]) -> String {
-    match bench.sandbox.load(spec(wasm), role, wasm, declared) {
+    match bench.sandbox.load(spec(), role, wasm, declared) {
         Ok(_) => panic!("should be refused"),
         Err(error) => error.to_string(),
     }

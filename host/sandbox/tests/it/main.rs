@@ -21,7 +21,7 @@ use faultline_bundle::Bundle;
 use faultline_domain::audit::Entry;
 use faultline_domain::envelope::{Arrival, Envelope, Format, Position};
 use faultline_domain::grant::{Effective, Grant, Request, Use};
-use faultline_domain::id::{Digest, InstanceName, SourceName};
+use faultline_domain::id::{InstanceName, SourceName};
 use faultline_domain::plugin::{Kind, Limits, Reuse};
 use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
@@ -216,7 +216,7 @@ impl Bench {
             limits,
             reuse: component.reuse,
             wasi: component.wasi,
-            ..spec(wasm)
+            ..spec()
         };
         change(&mut spec);
         let role = match component.kind {
@@ -248,12 +248,11 @@ fn grants(requested: &[Request], granted: bool) -> Effective {
     grants.expect("granted")
 }
 
-fn spec(wasm: &[u8]) -> InstanceSpec {
+fn spec() -> InstanceSpec {
     InstanceSpec {
         name: InstanceName::new("under-test").expect("a name"),
         plugin: "tests/guest".to_owned(),
         version: "0.1.0".to_owned(),
-        digest: Digest::of(wasm),
         config: "{}".to_owned(),
         limits: Limits::default(),
         grants: Effective::default(),

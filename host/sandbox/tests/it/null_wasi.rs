@@ -54,7 +54,7 @@ fn text_of(name: &str) -> String {
 fn load(bench: &Bench, wasm: &[u8]) -> Result<Loaded, LoadError> {
     let spec = InstanceSpec {
         wasi: true,
-        ..spec(wasm)
+        ..spec()
     };
     let role = Role::Connector {
         family: "test".to_owned(),
