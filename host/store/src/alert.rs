@@ -125,7 +125,7 @@ impl Store {
             .firing
             .map(|firing| if firing { "firing" } else { "resolved" });
         // Each by an index that has them in the order of the listing.
-        let (which, by) = match (&filter.entity, state) {
+        let (which, changed, id) = match (&filter.entity, state) {
             (Some(_), _) => (
                 "alert_entity join alert on alert.scope = alert_entity.scope \
                  and alert.id = alert_entity.alert where alert_entity.scope = $1 \
@@ -133,14 +133,17 @@ impl Store {
                  and (alert_entity.changed, alert_entity.alert) < ($2, $3) \
                  and ($4 = '' or state = $4)",
                 "alert_entity.changed",
+                "alert_entity.alert",
             ),
             (None, Some(_)) => (
                 "alert where scope = $1 and state = $4 and (changed, id) < ($2, $3)",
                 "changed",
+                "id",
             ),
             (None, None) => (
                 "alert where scope = $1 and (changed, id) < ($2, $3) and $4 = ''",
                 "changed",
+                "id",
             ),
         };
         let origin = if filter.origin.is_some() {
@@ -149,8 +152,8 @@ impl Store {
             "$6 = ''"
         };
         let sql = format!(
-            "select body, {by} from {which} and severity >= $5 and {origin} \
-             order by {by} desc, id desc limit $7"
+            "select body, {changed} from {which} and severity >= $5 and {origin} \
+             order by {changed} desc, {id} desc limit $7"
         );
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(scope.as_str())
