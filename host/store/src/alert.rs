@@ -14,9 +14,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{
-    from_json, insert_rows, json, parameter_list, signed, text, unsigned, upsert_rows,
-};
+use crate::rows::{from_json, insert_rows, json, padded_list, signed, text, unsigned, upsert_rows};
 use crate::stage::TransitionWrite;
 
 /// Which transitions are news to the correlate stage: all but those of alerts that
@@ -79,7 +77,7 @@ impl Store {
     ) -> Result<Vec<Alert>, StoreError> {
         let mut alerts = Vec::with_capacity(ids.len());
         for ids in ids.chunks(IDS_PER_STATEMENT) {
-            let (list, padded) = id_list(2, ids);
+            let (list, padded) = padded_list(2, ids.iter());
             let sql = format!("select body from alert where scope = $1 and id in ({list})");
             let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
             for id in padded {
@@ -400,7 +398,7 @@ pub(crate) async fn upsert_entities(
     }
     let ids: Vec<AlertId> = changed.keys().copied().collect();
     for ids in ids.chunks(IDS_PER_STATEMENT) {
-        let (list, padded) = id_list(2, ids);
+        let (list, padded) = padded_list(2, ids.iter());
         let sql = format!(
             "update alert_entity set changed = (select alert.changed from alert \
              where alert.scope = alert_entity.scope and alert.id = alert_entity.alert) \
@@ -449,7 +447,7 @@ pub(crate) async fn count_new(
     let ids: Vec<AlertId> = ids.into_iter().collect();
     let mut new = signed(ids.len() as u64);
     for ids in ids.chunks(IDS_PER_STATEMENT) {
-        let (list, padded) = id_list(2, ids);
+        let (list, padded) = padded_list(2, ids.iter());
         let sql = format!("select count(*) from alert where scope = $1 and id in ({list})");
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
         for id in padded {
@@ -469,14 +467,4 @@ pub(crate) async fn count_new(
         .await?;
     }
     Ok(())
-}
-
-/// Placeholders from number `first` on, and what is bound to them: a list of one
-/// of a few lengths, filled up with nothing, so that few statements are prepared
-/// and kept.
-fn id_list(first: usize, ids: &[AlertId]) -> (String, impl Iterator<Item = String>) {
-    let length = ids.len().next_power_of_two();
-    let padding = std::iter::repeat_n(String::new(), length - ids.len());
-    let ids = ids.iter().map(ToString::to_string);
-    (parameter_list(first, length), ids.chain(padding))
 }

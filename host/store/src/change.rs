@@ -10,7 +10,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
-use crate::rows::{from_json, insert_rows, json, parameter_list, text, upsert_rows};
+use crate::rows::{from_json, insert_rows, json, padded_list, text, upsert_rows};
 
 /// The most changes or entities that one statement looks for.
 const TERMS_PER_STATEMENT: usize = 256;
@@ -100,12 +100,12 @@ impl Store {
     ) -> Result<Vec<ChangeRecord>, StoreError> {
         let mut changes = Vec::with_capacity(ids.len());
         for ids in ids.chunks(TERMS_PER_STATEMENT) {
+            let (list, padded) = padded_list(2, ids.iter());
             let sql = format!(
-                "select * from change where scope = $1 and id in ({}) and {IS_LAST_REPORT}",
-                parameter_list(2, ids.len().next_power_of_two())
+                "select * from change where scope = $1 and id in ({list}) and {IS_LAST_REPORT}"
             );
             let query = sqlx::query_as::<_, ChangeRow>(sqlx::AssertSqlSafe(sql));
-            let query = padded(ids).fold(query.bind(scope.as_str()), sqlx::query::QueryAs::bind);
+            let query = padded.fold(query.bind(scope.as_str()), sqlx::query::QueryAs::bind);
             for row in query.fetch_all(self.state.read()).await? {
                 changes.push(row.into_record()?);
             }
@@ -128,20 +128,20 @@ impl Store {
     ) -> Result<Vec<ChangeRecord>, StoreError> {
         let mut found: Vec<ChangeRecord> = Vec::new();
         for entities in entities.chunks(TERMS_PER_STATEMENT) {
+            let (list, padded) = padded_list(5, entities.iter());
             let sql = format!(
                 "select * from change where scope = $1 and at >= $2 and at <= $3 \
                  and {IS_LAST_REPORT} and exists (select 1 from change_entity where \
                    change_entity.scope = change.scope and change_entity.change = change.id \
-                   and change_entity.entity in ({})) \
-                 order by at desc, id desc limit $4",
-                parameter_list(5, entities.len().next_power_of_two())
+                   and change_entity.entity in ({list})) \
+                 order by at desc, id desc limit $4"
             );
             let query = sqlx::query_as::<_, ChangeRow>(sqlx::AssertSqlSafe(sql))
                 .bind(scope.as_str())
                 .bind(from.as_i64())
                 .bind(to.as_i64())
                 .bind(i64::from(most));
-            let query = padded(entities).fold(query, sqlx::query::QueryAs::bind);
+            let query = padded.fold(query, sqlx::query::QueryAs::bind);
             for row in query.fetch_all(self.state.read()).await? {
                 found.push(row.into_record()?);
             }
@@ -181,16 +181,6 @@ impl Store {
 const IS_LAST_REPORT: &str = "not exists (select 1 from change as later where \
      later.scope = change.scope and later.id = change.id and (later.position > change.position \
      or later.position = change.position and later.ordinal > change.ordinal))";
-
-/// These terms as text, filled up with nothing to one of a few lengths, so that
-/// few statements are prepared and kept.
-fn padded<T: ToString>(terms: &[T]) -> impl Iterator<Item = String> {
-    let padding = terms.len().next_power_of_two() - terms.len();
-    terms
-        .iter()
-        .map(ToString::to_string)
-        .chain(std::iter::repeat_n(String::new(), padding))
-}
 
 #[derive(sqlx::FromRow)]
 struct ChangeRow {

@@ -14,7 +14,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::Store;
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
-use crate::rows::{from_json, insert_rows, json, parameter_list, signed};
+use crate::rows::{from_json, insert_rows, json, padded_list, signed};
 
 /// The most incidents whose members one statement looks up.
 const IDS_PER_STATEMENT: usize = 128;
@@ -67,17 +67,13 @@ pub(crate) async fn whole(
         .map(|(body,)| from_json("incident", body))
         .collect::<Result<Vec<Incident>, StoreError>>()?;
     for some in incidents.chunks_mut(IDS_PER_STATEMENT) {
-        // Lists of a few lengths only, filled up with nothing, so that few
-        // statements are prepared and kept.
-        let length = some.len().next_power_of_two();
-        let list = parameter_list(2, length);
+        let (list, padded) = padded_list(2, some.iter().map(|one| one.id));
         let sql = format!(
             "select incident, alert, body from incident_member where scope = $1 \
              and incident in ({list}) and body <> ''"
         );
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope.as_str());
-        let padding = std::iter::repeat_n(String::new(), length - some.len());
-        for id in some.iter().map(|one| one.id.to_string()).chain(padding) {
+        for id in padded {
             query = query.bind(id);
         }
         let rows: Vec<(String, String, String)> = query.fetch_all(&mut *connection).await?;

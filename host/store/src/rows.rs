@@ -107,6 +107,19 @@ pub(crate) fn parameter_list(first: usize, count: usize) -> String {
     numbers.join(", ")
 }
 
+/// Placeholders from number `first` on, and what is bound to them: a list of one
+/// of a few lengths, filled up with nothing, so that few statements are prepared
+/// and kept.
+pub(crate) fn padded_list<T: ToString>(
+    first: usize,
+    terms: impl ExactSizeIterator<Item = T>,
+) -> (String, impl Iterator<Item = String>) {
+    let length = terms.len().next_power_of_two();
+    let padding = std::iter::repeat_n(String::new(), length - terms.len());
+    let terms = terms.map(|term| term.to_string());
+    (parameter_list(first, length), terms.chain(padding))
+}
+
 /// A value as JSON. Everything that is stored can be written: keys are
 /// strings, and numbers are finite.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
