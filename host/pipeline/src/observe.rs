@@ -26,6 +26,7 @@ use faultline_store::{
 
 use crate::alert_book::AlertBook;
 use crate::catalog::Catalog;
+use crate::chunks::Chunks;
 use crate::committed::committed;
 use crate::counters::Counters;
 use crate::detection::{Shard, ShardFailure};
@@ -349,10 +350,14 @@ impl ObserveStage {
         let saved_at = checkpoints
             .get(TELEMETRY)
             .map_or(Position::START, |(_, position)| *position);
-        let catalog = Catalog::restore(
-            store.series_list(scope).await?,
-            store.log_source_list(scope).await?,
-        );
+        let series = store.series_list(scope).await?;
+        let mut chunks = Chunks::default();
+        if let Some(last) = series.last() {
+            for band in 0..=faultline_store::band(last.id) {
+                chunks.restore(store.tail_list(scope, band).await?);
+            }
+        }
+        let catalog = Catalog::restore(series, store.log_source_list(scope).await?);
         let mut topology = Topology::default();
         let lifetime = self.settings.edge_lifetime + self.settings.skew_max;
         let since = reached.clock.minus(lifetime);
@@ -371,6 +376,7 @@ impl ObserveStage {
             plugins: self.plugins.clone(),
             telemetry: Telemetry {
                 catalog,
+                chunks,
                 ..Telemetry::default()
             },
             shards: Vec::new(),

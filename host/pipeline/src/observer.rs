@@ -332,7 +332,9 @@ impl Observer {
             data: postcard::to_allocvec(&self.telemetry.memory)
                 .expect("lengths are known and nothing refuses to be written"),
         });
-        commit.chunks.extend(self.telemetry.chunks.copy_open());
+        let saved = self.telemetry.chunks.save();
+        (commit.tails, commit.tails_done) = (saved.tails, saved.done);
+        commit.chunks.extend(self.telemetry.chunks.take_full());
         commit.checkpoints = checkpoints;
         self.saved = self.reached.clock;
         Ok(())

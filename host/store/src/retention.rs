@@ -114,6 +114,13 @@ impl Store {
             now.minus(retention.series),
         )
         .await?;
+        delete(
+            tx,
+            "delete from series_tail where scope = $1 and finish < $2",
+            scope,
+            now.minus(retention.series),
+        )
+        .await?;
         self.sweep_alerts(tx, scope, now.minus(retention.alerts), &mut swept)
             .await?;
         let oldest = now.minus(retention.incidents);

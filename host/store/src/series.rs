@@ -6,16 +6,13 @@ use faultline_domain::id::ScopeName;
 use faultline_domain::labels::Labels;
 use faultline_domain::telemetry::{LogSource, Reading, SeriesDef, SeriesKey};
 use faultline_domain::time::Timestamp;
-use pco::standalone::{simple_compress, simple_decompress};
 use sqlx::{Any, Transaction};
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, fetch_rows};
 use crate::rows::{from_json, insert_rows, json, signed, text, unsigned, upsert_rows};
-
-/// pco's level: chunks are small, and higher levels gain little on them.
-const COMPRESS_LEVEL: usize = 4;
+use crate::tail::band;
+use crate::{Store, column};
 
 /// The most chunks of one read.
 const CHUNKS_PER_READ_MAX: i64 = 10_000;
@@ -116,7 +113,7 @@ impl Store {
     }
 
     /// About how many samples [`Store::sample_list`] would read: those of all
-    /// chunks that reach into the time.
+    /// chunks that reach into the time, and of such tails the series' share.
     ///
     /// # Errors
     /// If the database refuses.
@@ -128,13 +125,19 @@ impl Store {
         to: Timestamp,
     ) -> Result<u64, StoreError> {
         let (count,): (i64,) = sqlx::query_as(
-            "select cast(coalesce(sum(sample_count), 0) as bigint) from series_chunk \
-             where scope = $1 and series = $2 and start <= $4 and finish >= $3",
+            "select cast(coalesce(sum(samples), 0) as bigint) from ( \
+             select sample_count as samples from series_chunk \
+             where scope = $1 and series = $2 and start <= $4 and finish >= $3 \
+             union all \
+             select sample_count / series_count as samples from series_tail \
+             where scope = $1 and band = $5 and start <= $4 and finish >= $3 \
+             and series_count > 0) as found",
         )
         .bind(scope.as_str())
         .bind(i64::from(series))
         .bind(from.as_i64())
         .bind(to.as_i64())
+        .bind(i64::from(band(series)))
         .fetch_one(self.state.read())
         .await?;
         Ok(unsigned(count))
@@ -155,7 +158,11 @@ impl Store {
                 .bind(i64::from(series))
                 .fetch_one(self.state.read())
                 .await?;
-        Ok(last.map(Timestamp::from_i64))
+        let last = last.map(Timestamp::from_i64);
+        let from = last.unwrap_or(Timestamp::ZERO);
+        let newer = self.tail_samples(scope, series, from, Timestamp::MAX);
+        let newest = newer.await?.into_iter().map(|(at, _)| at).max();
+        Ok(newest.max(last))
     }
 
     /// One series.
@@ -223,9 +230,28 @@ impl Store {
                     .filter(|(at, _)| (from..=to).contains(at)),
             );
         }
-        // Chunks of late samples may overlap with others.
+        samples.extend(self.tail_samples(scope, series, from, to).await?);
+        // What a tail has may be in a chunk by now, and chunks of what came again
+        // from the journal after a crash may overlap.
         samples.sort_by_key(|(at, _)| *at);
+        samples.dedup_by_key(|(at, _)| *at);
         Ok(samples)
+    }
+
+    /// Those that stand in tails.
+    async fn tail_samples(
+        &self,
+        scope: &ScopeName,
+        series: u32,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, f64)>, StoreError> {
+        let tails = self.tails_between(scope, band(series), from, to).await?;
+        let all = tails.into_iter().flat_map(|tail| tail.samples);
+        Ok(all
+            .filter(|(of, at, _)| *of == series && (from..=to).contains(at))
+            .map(|(_, at, value)| (at, value))
+            .collect())
     }
 }
 
@@ -367,28 +393,20 @@ pub(crate) async fn insert_chunks(
     .await
 }
 
-/// The length of the compressed times, the times, the values.
+/// A column of times, then the values alone.
 fn encode(chunk: &Chunk) -> Result<Vec<u8>, StoreError> {
-    let config = pco::ChunkConfig::default().with_compression_level(COMPRESS_LEVEL);
     let corrupt = |error| StoreError::corrupt("series_chunk", error);
     let times: Vec<u64> = chunk.times.iter().map(|time| time.as_micros()).collect();
-    let times = simple_compress(&times, &config).map_err(corrupt)?;
-    let values = simple_compress(&chunk.values, &config).map_err(corrupt)?;
-    let length = u32::try_from(times.len()).unwrap_or(u32::MAX);
-    let mut data = length.to_be_bytes().to_vec();
-    data.extend(times);
-    data.extend(values);
+    let mut data = Vec::new();
+    column::append(&mut data, &times).map_err(corrupt)?;
+    data.extend(column::compress(&chunk.values).map_err(corrupt)?);
     Ok(data)
 }
 
-fn decode(data: &[u8]) -> Result<Vec<(Timestamp, f64)>, StoreError> {
-    let short = || StoreError::corrupt("series_chunk", "too short");
-    let (length, rest) = data.split_first_chunk::<4>().ok_or_else(short)?;
-    let length = u32::from_be_bytes(*length) as usize;
-    let (times, values) = rest.split_at_checked(length).ok_or_else(short)?;
+fn decode(mut data: &[u8]) -> Result<Vec<(Timestamp, f64)>, StoreError> {
     let corrupt = |error| StoreError::corrupt("series_chunk", error);
-    let times: Vec<u64> = simple_decompress(times).map_err(corrupt)?;
-    let values: Vec<f64> = simple_decompress(values).map_err(corrupt)?;
+    let times: Vec<u64> = column::take(&mut data).map_err(corrupt)?;
+    let values: Vec<f64> = column::expand(data).map_err(corrupt)?;
     Ok(times
         .into_iter()
         .map(Timestamp::from_micros)

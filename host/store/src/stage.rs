@@ -26,6 +26,7 @@ use crate::rows::insert_rows;
 use crate::series::{Chunk, LogSourceRecord, SeriesRecord};
 use crate::source::SourceRecord;
 use crate::supervision::Keeper;
+use crate::tail::{Tail, TailsDone};
 use crate::topology::DependencyRecord;
 
 /// The stages that keep a position.
@@ -106,6 +107,10 @@ pub struct ObserveCommit {
     pub log_sources: Vec<LogSourceRecord>,
     /// History of series; a chunk with the same start replaces the one there.
     pub chunks: Vec<Chunk>,
+    /// Samples that are in no chunk yet, as of a checkpoint.
+    pub tails: Vec<Tail>,
+    /// Tails to forget.
+    pub tails_done: Vec<TailsDone>,
     /// Alerts that were touched, as they stand now.
     pub alerts: Vec<Alert>,
     /// What happened to them.
@@ -238,6 +243,7 @@ impl Store {
         crate::source::add(tx, scope, &commit.sources).await?;
         crate::series::insert(tx, scope, &commit.series, &commit.log_sources).await?;
         crate::series::insert_chunks(tx, scope, &commit.chunks).await?;
+        crate::tail::write(tx, scope, &commit.tails, &commit.tails_done).await?;
         crate::alert::count_new(tx, scope, &commit.alerts).await?;
         crate::alert::upsert(tx, scope, &commit.alerts, commit.to.position).await?;
         crate::alert::insert_transitions(tx, scope, &commit.transitions).await?;

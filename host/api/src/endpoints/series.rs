@@ -139,9 +139,7 @@ pub(crate) async fn sample_list(
             ),
         ));
     }
-    let mut samples = store.sample_list(scope, id, from, to).await?;
-    // What came again from the journal after a crash may stand twice.
-    samples.dedup_by_key(|(at, _)| *at);
+    let samples = store.sample_list(scope, id, from, to).await?;
     Ok(Json(Samples {
         series: series.into(),
         from: from.into(),

@@ -19,7 +19,7 @@ use faultline_domain::situation::{AlertView, Situation};
 use faultline_store::{
     AlertFilter, ChangeRecord, Checkpoint, Chunk, CommandRecord, CorrelateCommit, DeadLetter,
     DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, SourceRecord,
-    StageName, StagePosition, StoreError, TransitionWrite,
+    StageName, StagePosition, StoreError, Tail, TailsDone, TransitionWrite,
 };
 use faultline_test_databases::{Database, on_each_database};
 
@@ -362,6 +362,63 @@ async fn the_next_stage_reads_whole_records_in_order(database: Database) {
     );
 }
 
+async fn tails_are_read_beside_chunks(database: Database) {
+    let fresh = Fresh::open(database).await;
+    let store = &fresh.store;
+    let tail = |band, ordinal, samples: &[(u32, u64)]| Tail {
+        band,
+        ordinal,
+        closed: Vec::new(),
+        samples: (samples.iter())
+            .map(|(series, secs)| (*series, at(*secs), 1.0))
+            .collect(),
+    };
+    let read = async |series, from, to| {
+        let samples = store.sample_list(&scope(), series, at(from), at(to)).await;
+        let times = samples.expect("reads").into_iter().map(|(at, _)| at);
+        times.collect::<Vec<_>>()
+    };
+    let mut first = commit(0, 1, Vec::new());
+    first.tails = vec![
+        tail(0, 0, &[(7, 1), (8, 1), (7, 2)]),
+        tail(1, 0, &[(256 + 7, 1)]),
+    ];
+    let committed = store.observe_commit(&scope(), &first).await;
+    committed.expect("commits");
+    let mut second = commit(1, 2, Vec::new());
+    let mut newer = tail(0, 1, &[(8, 4), (7, 5)]);
+    newer.closed = vec![(7, at(3))];
+    second.tails = vec![newer.clone()];
+    // The first tail is of use for the other series.
+    second.chunks = vec![Chunk {
+        series: 7,
+        times: (1..4).map(at).collect(),
+        values: vec![1.0; 3],
+    }];
+    let committed = store.observe_commit(&scope(), &second).await;
+    committed.expect("commits");
+
+    assert_eq!(read(7, 0, 100).await, [1, 2, 3, 5].map(at));
+    assert_eq!(read(7, 4, 100).await, [5].map(at));
+    assert_eq!(read(8, 0, 100).await, [1, 4].map(at));
+    assert_eq!(read(256 + 7, 0, 100).await, [1].map(at));
+    for (series, last) in [(7, Some(at(5))), (8, Some(at(4))), (9, None)] {
+        let found = store.sample_last(&scope(), series).await.expect("reads");
+        assert_eq!(found, last, "of {series}");
+    }
+    // Three in the chunk; of the tails, of two series each, one each.
+    let count = store.sample_count(&scope(), 7, at(0), at(100)).await;
+    assert_eq!(count.expect("counts"), 5);
+
+    let mut third = commit(2, 3, Vec::new());
+    third.tails_done = vec![TailsDone { band: 0, before: 1 }];
+    let committed = store.observe_commit(&scope(), &third).await;
+    committed.expect("commits");
+    let kept = store.tail_list(&scope(), 0).await.expect("reads");
+    assert_eq!(kept, [newer]);
+    assert_eq!(read(256 + 7, 0, 100).await, [1].map(at), "of another band");
+}
+
 async fn telemetry_is_kept_in_chunks(database: Database) {
     let fresh = Fresh::open(database).await;
     let store = &fresh.store;
@@ -653,6 +710,7 @@ on_each_database!(
     the_past_can_be_seen_as_it_was,
     how_much_is_read_at_once_is_counted_in_what_is_read,
     the_next_stage_reads_whole_records_in_order,
+    tails_are_read_beside_chunks,
     telemetry_is_kept_in_chunks,
     incidents_read_back_with_their_events,
     commands_wait_for_their_outcome,
