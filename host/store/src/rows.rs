@@ -15,11 +15,14 @@ use crate::error::StoreError;
 /// parameters that SQLite allows.
 const ROWS_PER_STATEMENT: [usize; 4] = [256, 32, 4, 1];
 
+/// SQLite's name among databases.
+const SQLITE: &str = <sqlx::Sqlite as sqlx::Database>::NAME;
+
 /// A query with its parameters so far.
 pub(crate) type Binding<'q> = Query<'q, Any, AnyArguments>;
 
 /// Inserts all rows: `head` up to and including `values`, `tail` from `on
-/// conflict`. `bind` adds the parameters of one row, `columns` of them.
+/// conflict`, both without parameters. `bind` adds the parameters of one row, `columns` of them.
 pub(crate) async fn insert_rows<'q, R>(
     transaction: &mut Transaction<'_, Any>,
     head: &str,
@@ -36,7 +39,13 @@ pub(crate) async fn insert_rows<'q, R>(
             .unwrap_or(1);
         let (now, later) = rest.split_at(most);
         rest = later;
-        let sql = format!("{head} {} {tail}", placeholders(now.len(), columns));
+        let values = match transaction.backend_name() {
+            // Parameters with names, which numbers are, cost SQLite a look at
+            // all the others each.
+            SQLITE => vec![positions(columns); now.len()].join(", "),
+            _ => placeholders(now.len(), columns),
+        };
+        let sql = format!("{head} {values} {tail}");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for row in now {
             query = bind(query, row);
@@ -83,6 +92,11 @@ fn last_of_each<'q, R, K: Eq + Hash>(rows: &'q [R], key: impl Fn(&'q R) -> K) ->
 /// the symbol for it, U+2400. JSON needs none of this, for there it is escaped.
 pub(crate) fn text(text: &str) -> String {
     text.replace('\0', "\u{2400}")
+}
+
+/// `(?, ?)` for two columns.
+fn positions(columns: usize) -> String {
+    format!("({})", vec!["?"; columns].join(", "))
 }
 
 /// `($1, $2), ($3, $4)` for two rows of two columns.
