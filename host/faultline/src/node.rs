@@ -38,6 +38,7 @@ use crate::own_traces::SpanCounts;
 use crate::plugin_host::PluginHost;
 use crate::polls::{self, Polling};
 use crate::randomness;
+use crate::readers::standard_readers;
 use crate::serve::finish;
 use crate::services::StoreServices;
 use crate::stages::{self, Bell};
@@ -112,7 +113,7 @@ impl Node {
             Arc::new(sandbox),
             config.plugins.ceiling(),
             config.pipeline.detector_shards,
-            config.intake.resolve_timeout,
+            standard_readers(&config),
             Arc::clone(&hooks),
         ));
         let editions = store.edition_fetch().await?;

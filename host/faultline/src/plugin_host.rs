@@ -31,7 +31,6 @@ use tokio::task::JoinSet;
 
 use crate::clock::now;
 use crate::metrics::PluginRow;
-use crate::readers::standard_readers;
 
 /// How long until a bundle that could not be read is read again, and at most
 /// after many times in a row.
@@ -218,10 +217,9 @@ impl PluginHost {
         sandbox: Arc<Sandbox>,
         ceiling: Limits,
         detector_shards: u32,
-        resolve_timeout: Duration,
+        standard: BTreeMap<Format, Reader>,
         hooks: Arc<HookTable>,
     ) -> Self {
-        let standard = standard_readers(resolve_timeout);
         Self {
             store,
             sandbox,

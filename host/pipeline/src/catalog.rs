@@ -236,6 +236,7 @@ impl<T: Eq + std::hash::Hash> Numbered<T> {
         let number = self.find(thing)?;
         // What nobody else holds is not met again.
         if Arc::strong_count(thing) > 1 {
+            self.hold(number, thing);
             let most = PLACES_MIN.max(self.things.len() * PLACES_PER_THING);
             if self.places.len() >= most {
                 self.places.clear();
@@ -243,6 +244,16 @@ impl<T: Eq + std::hash::Hash> Numbered<T> {
             self.places.insert(place, (Arc::clone(thing), number));
         }
         Some(number)
+    }
+
+    /// Lets go of the object that a number stands for, for an equal one: two of
+    /// them would take the memory of two.
+    fn hold(&mut self, number: u32, thing: &Arc<T>) {
+        if let Some(held) = self.things.get_mut(number as usize) {
+            *held = Arc::clone(thing);
+            self.numbers.remove(thing);
+            self.numbers.insert(Arc::clone(thing), number);
+        }
     }
 
     fn find(&self, thing: &T) -> Option<u32> {
@@ -337,6 +348,7 @@ mod tests {
         for def in [&first, &again, &kept, &again] {
             assert_eq!(catalog.series(def, Position(1), 1), Some(0));
         }
+        assert!(Arc::ptr_eq(&catalog.series.things[0], &again), "held twice");
         // What lies where something lay before is found by what is in it.
         for number in 0..2 * PLACES_MIN {
             let other = counter(&format!("b{number}"), "");
