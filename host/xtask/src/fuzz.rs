@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let tool = install::cargo_tool(TOOL.0, TOOL.1)?;
     say(
-        "fuzz: building all targets with the fuzzer and its checks of memory (a quarter of an hour)",
+        "fuzz: building all targets with the fuzzer and its checks of memory (the first time half an hour)",
     );
     install::run_shown(&mut cargo_fuzz(&tool, "build")).context("the targets do not build")?;
     let mut broken = Vec::new();
