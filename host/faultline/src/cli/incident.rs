@@ -210,8 +210,12 @@ fn text(incident: &Incident, events: &[IncidentEvent], explained_max: usize) -> 
     if !summary.entities.is_empty() {
         let _ = writeln!(out, "  concerns  {}", summary.entities.join(", "));
     }
-    hypotheses(&mut out, incident);
-    members(&mut out, incident, explained_max);
+    if let Some(other) = &incident.merged_into {
+        let _ = writeln!(out, "\nIts members and their likely causes are with {other} now.");
+    } else {
+        hypotheses(&mut out, incident);
+        members(&mut out, incident, explained_max);
+    }
     if !incident.changes.is_empty() {
         out.push_str("\nChanges among the evidence\n");
         for change in &incident.changes {
