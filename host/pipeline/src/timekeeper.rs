@@ -41,8 +41,12 @@ impl Timekeeper {
         if head == self.noted {
             head.received.plus(HEARTBEAT)
         } else {
-            head.received.floor(self.round).plus(self.round)
+            self.round_end(head)
         }
+    }
+
+    fn round_end(&self, head: JournalHead) -> Timestamp {
+        head.received.floor(self.round).plus(self.round)
     }
 
     /// How long until then, when the clock of the machine shows `now`.
@@ -68,13 +72,14 @@ impl Timekeeper {
     /// # Errors
     /// If it cannot.
     pub async fn note_at_once(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let head = *self.journal.head().borrow();
+        let before = *self.journal.head().borrow();
         let position = self.journal.append(vec![clock(now)]).await?;
-        if position.0 == head.position.0 + 1 {
-            self.noted = JournalHead {
-                position,
-                received: self.journal.head().borrow().received,
-            };
+        let after = *self.journal.head().borrow();
+        // By the time that the journal gave it: the clock that was looked at, and
+        // what else came, can be of another round by then.
+        let ends_round = after.received >= self.round_end(before);
+        if position.0 == before.position.0 + 1 && after.position == position && ends_round {
+            self.noted = after;
         }
         Ok(())
     }

@@ -211,7 +211,10 @@ fn text(incident: &Incident, events: &[IncidentEvent], explained_max: usize) -> 
         let _ = writeln!(out, "  concerns  {}", summary.entities.join(", "));
     }
     if let Some(other) = &incident.merged_into {
-        let _ = writeln!(out, "\nIts members and their likely causes are with {other} now.");
+        let _ = writeln!(
+            out,
+            "\nIts members and their likely causes are with {other} now."
+        );
     } else {
         hypotheses(&mut out, incident);
         members(&mut out, incident, explained_max);

@@ -1,5 +1,6 @@
 //! The clock of the machine is set while the stages work: their time goes on.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -140,4 +141,36 @@ async fn set_far_ahead_it_ends_nothing() {
     machine.pass(Duration::from_secs(300)).await;
     assert_eq!(machine.journal.clock_state(), ClockState::InStep);
     assert_eq!(machine.firing().await, 0, "it does when it is time");
+}
+
+/// Somebody else runs between a look at one clock and a look at the other, or
+/// between two looks: the note is then of the round that it was to end.
+#[tokio::test]
+async fn a_note_that_ends_no_round_is_not_the_last() {
+    let at = |millis| Timestamp::from_secs(100_000).plus(Duration::from_millis(millis));
+    // For the arrival, whether a note is due, and the note itself.
+    let looks = Arc::new(Mutex::new(VecDeque::from([
+        (at(150), Duration::from_millis(150)),
+        (at(198), Duration::from_millis(300)),
+        (at(230), Duration::from_millis(301)),
+    ])));
+    let (wall, steady) = (Arc::clone(&looks), looks);
+    let clocks = Clocks {
+        wall: Arc::new(move || wall.lock().expect("unpoisoned")[0].0),
+        steady: Arc::new(move || {
+            let mut looks = steady.lock().expect("unpoisoned");
+            looks.pop_front().expect("three looks").1
+        }),
+    };
+    let world = World::new(Database::Sqlite).await;
+    let journal = world.journal.clone().paced(clocks);
+    let round = world.settings.correlate.round;
+    let mut timekeeper = Timekeeper::new(journal.clone(), round);
+    let mut arrival = arrival(0, &json!({}));
+    arrival.received = at(150);
+    journal.append(vec![arrival]).await.expect("appends");
+    timekeeper.note(at(198)).await.expect("notes");
+    let head = *journal.head().borrow();
+    assert_eq!((head.position.0, head.received), (2, at(198)));
+    assert_eq!(timekeeper.due(), at(200), "the round is not over");
 }
