@@ -62,7 +62,7 @@ impl Default for Retention {
 pub struct Swept {
     /// Payloads as they came.
     pub envelopes: u64,
-    /// Chunks of samples.
+    /// Chunks and tails of samples.
     pub chunks: u64,
     /// Resolved alerts.
     pub alerts: u64,
@@ -114,7 +114,7 @@ impl Store {
             now.minus(retention.series),
         )
         .await?;
-        delete(
+        swept.chunks += delete(
             tx,
             "delete from series_tail where scope = $1 and finish < $2",
             scope,

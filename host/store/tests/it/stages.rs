@@ -18,8 +18,8 @@ use faultline_domain::signal::{AlertReport, Change, Dependency, StatedSeverity};
 use faultline_domain::situation::{AlertView, Situation};
 use faultline_store::{
     AlertFilter, ChangeRecord, Checkpoint, Chunk, CommandRecord, CorrelateCommit, DeadLetter,
-    DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, SourceRecord,
-    StageName, StagePosition, StoreError, Tail, TailsDone, TransitionWrite,
+    DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, Retention,
+    SourceRecord, StageName, StagePosition, StoreError, Tail, TailsDone, TransitionWrite,
 };
 use faultline_test_databases::{Database, on_each_database};
 
@@ -417,6 +417,17 @@ async fn tails_are_read_beside_chunks(database: Database) {
     let kept = store.tail_list(&scope(), 0).await.expect("reads");
     assert_eq!(kept, [newer]);
     assert_eq!(read(256 + 7, 0, 100).await, [1].map(at), "of another band");
+
+    let retention = Retention::default();
+    let later = at(2).plus(retention.series);
+    let swept = store.sweep(&scope(), &retention, later).await;
+    assert_eq!(swept.expect("sweeps").chunks, 1);
+    assert_eq!(read(256 + 7, 0, 100).await, []);
+    assert_eq!(read(7, 0, 100).await, [1, 2, 3, 5].map(at), "none is over");
+    let later = at(6).plus(retention.series);
+    let swept = store.sweep(&scope(), &retention, later).await;
+    assert_eq!(swept.expect("sweeps").chunks, 2);
+    assert_eq!(read(7, 0, 100).await, []);
 }
 
 async fn telemetry_is_kept_in_chunks(database: Database) {
