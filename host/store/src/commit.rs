@@ -144,7 +144,7 @@ impl Write {
         })
     }
 
-    /// Makes it so. It is durable when this returns.
+    /// Makes it so. It is durable when this returns, unless it is derived.
     pub(crate) async fn commit(self, point: CommitPoint) -> Result<(), StoreError> {
         let Self {
             transaction,

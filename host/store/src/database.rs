@@ -20,6 +20,9 @@ use crate::trouble::Trouble;
 /// SQLite reads beside its one writer.
 const READERS_MAX: u32 = 4;
 
+/// Said, since a role or a database can have another default.
+const BEGIN_ON_SERVER: &str = "begin isolation level read committed read write";
+
 /// How long a statement waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -72,7 +75,8 @@ impl Database {
         );
         // WAL, so that readers and the writer do not wait for one another.
         // Synchronous FULL, so that what was acknowledged survives a power
-        // cut: with NORMAL the last commits would be gone.
+        // cut: with NORMAL the last commits would be gone. A writer says it anew
+        // for each transaction.
         let pragmas = format!(
             "pragma journal_mode = wal; pragma synchronous = full; \
              pragma busy_timeout = {}; pragma temp_store = memory; \
@@ -171,13 +175,30 @@ impl Database {
     /// that had to wait sees what it waited for. Whoever needs several of them
     /// takes the audit log's first.
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
-        let begin = match self.kind {
+        self.begin(match self.kind {
             // Immediate: a transaction that began by reading could not become
             // a writer once another process has written.
-            DatabaseKind::Sqlite => "begin immediate",
-            // Said, since a role or a database can have another default.
-            DatabaseKind::Postgresql => "begin isolation level read committed read write",
-        };
+            DatabaseKind::Sqlite => "pragma synchronous = full; begin immediate",
+            DatabaseKind::Postgresql => BEGIN_ON_SERVER,
+        })
+        .await
+    }
+
+    /// As [`Database::write`], for what is derived from a journal together with
+    /// the position that it is derived from. A power cut may take the last of such
+    /// commits, but never one before another that stays: then the same is
+    /// derived again. So nothing waits for the disk here, and whoever gives
+    /// anything away that it is derived from first commits something else.
+    pub(crate) async fn write_derived(&self) -> Result<Write, StoreError> {
+        self.begin(match self.kind {
+            DatabaseKind::Sqlite => "pragma synchronous = normal; begin immediate",
+            // Its other sessions are of other processes, which may live on.
+            DatabaseKind::Postgresql => BEGIN_ON_SERVER,
+        })
+        .await
+    }
+
+    async fn begin(&self, begin: &'static str) -> Result<Write, StoreError> {
         let transaction = self.writers.begin_with(begin).await?;
         Write::begun(transaction, self.file.clone(), self.watch.clone())
     }
@@ -232,5 +253,32 @@ async fn is_sound(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::CommitPoint;
+
+    #[tokio::test]
+    async fn only_what_is_derived_does_not_wait_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.db");
+        let database = Database::open_sqlite(&path).await.expect("opens");
+        let level = async |mut write: Write| {
+            let sql = "pragma synchronous";
+            let read = sqlx::query_as(sql).fetch_one(&mut **write).await;
+            let (level,): (i64,) = read.expect("reads");
+            write.commit(CommitPoint::KvCommit).await.expect("commits");
+            level
+        };
+        let (full, normal) = (2, 1);
+        for _ in 0..2 {
+            assert_eq!(level(database.write().await.expect("begins")).await, full);
+            let derived = database.write_derived().await.expect("begins");
+            assert_eq!(level(derived).await, normal);
+        }
+        database.close().await;
     }
 }

@@ -93,12 +93,8 @@ impl Store {
         retention: &Retention,
         now: Timestamp,
     ) -> Result<Swept, StoreError> {
-        let mut swept = Swept {
-            envelopes: self
-                .sweep_journal(scope, now.minus(retention.journal))
-                .await?,
-            ..Swept::default()
-        };
+        let derived = self.derived_until(scope).await?;
+        let mut swept = Swept::default();
         let mut transaction = self.state.write().await?;
         let tx = &mut transaction;
         // No stage commits meanwhile, here or in another process: what is
@@ -159,14 +155,18 @@ impl Store {
         let oldest = now.minus(retention.audit);
         swept.tokens = sweep_tokens(tx, oldest).await?;
         transaction.commit(CommitPoint::StateSweep).await?;
+        // Only now is on disk what was derived up to there, whatever happens.
+        let oldest_envelope = now.minus(retention.journal);
+        swept.envelopes = self.sweep_journal(scope, derived, oldest_envelope).await?;
         swept.audit_rows = self.sweep_audit(oldest, now).await?;
         Ok(swept)
     }
 
-    async fn sweep_journal(&self, scope: &ScopeName, oldest: Timestamp) -> Result<u64, StoreError> {
-        // Only the observe stage reads the journal, and after a restart again
-        // from its oldest checkpoint.
-        let (needed,): (i64,) = sqlx::query_as(
+    /// The last envelope that nothing is derived from any more: only the observe
+    /// stage reads the journal, and after a restart again from its oldest
+    /// checkpoint.
+    async fn derived_until(&self, scope: &ScopeName) -> Result<i64, StoreError> {
+        let (position,): (i64,) = sqlx::query_as(
             "select coalesce(min(position), 0) from ( \
                select position from stage where scope = $1 and stage = 'observe' union all \
                select position from checkpoint where scope = $1 and stage = 'observe') as reached",
@@ -174,6 +174,15 @@ impl Store {
         .bind(scope.as_str())
         .fetch_one(self.state.read())
         .await?;
+        Ok(position)
+    }
+
+    async fn sweep_journal(
+        &self,
+        scope: &ScopeName,
+        derived: i64,
+        oldest: Timestamp,
+    ) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
             // Arrival never goes back, so that the oldest envelopes by
@@ -184,7 +193,7 @@ impl Store {
                  where received < $4",
             )
             .bind(scope.as_str())
-            .bind(needed)
+            .bind(derived)
             .bind(ENVELOPES_PER_STATEMENT)
             .bind(oldest.as_i64())
             .fetch_one(self.journal.read())

@@ -236,7 +236,7 @@ impl Store {
         scope: &ScopeName,
         commit: &ObserveCommit,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.state.write().await?;
+        let mut transaction = self.state.write_derived().await?;
         let tx = &mut transaction;
         crate::lease::pass(tx, scope, LeaseName::Observe, commit.fence).await?;
         stage_move(tx, scope, StageName::Observe, commit.from, commit.to).await?;
@@ -274,7 +274,7 @@ impl Store {
         scope: &ScopeName,
         commit: &CorrelateCommit,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.state.write().await?;
+        let mut transaction = self.state.write_derived().await?;
         let tx = &mut transaction;
         let from = commit.from.position;
         crate::lease::pass(tx, scope, LeaseName::Correlate, commit.fence).await?;

@@ -1,10 +1,11 @@
 //! The same journal gives the same history: in batches of any size, with any
 //! number of shards, and with crashes at any point.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use faultline_pipeline::{ObserveSettings, PipelineSettings, Progress};
-use faultline_test_databases::{Database, on_each_database};
+use faultline_test_databases::{Database, Place, on_each_database};
 use serde_json::{Value, json};
 
 use crate::fakes::WRONG;
@@ -114,6 +115,68 @@ async fn crashes_at_any_point(database: Database) {
             }
         }
         world.work().await;
+        assert_eq!(world.digest().await, expected, "seed {seed}");
+    }
+}
+
+/// The tables as they lie on the disk at this moment.
+fn tables(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    ["state.db", "state.db-wal"]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .map(|path| {
+            let content = std::fs::read(&path).expect("can be read");
+            (path, content)
+        })
+        .collect()
+}
+
+/// The tables are those of some moment before, the journal is that of now.
+async fn cut_power(world: World, tables: &[(PathBuf, Vec<u8>)]) -> World {
+    let World {
+        store,
+        settings,
+        plugins,
+        place,
+        ..
+    } = world;
+    store.close().await;
+    for (path, content) in tables {
+        std::fs::write(path, content).expect("can be written");
+    }
+    World::over(place, settings, plugins, None).await
+}
+
+#[tokio::test]
+async fn what_a_power_cut_takes_of_the_tables_is_derived_again() {
+    let mut undisturbed = filled(Database::Sqlite, 5, 16, 2).await;
+    undisturbed.work().await;
+    let expected = undisturbed.digest().await;
+    for seed in [1, 2, 3] {
+        let mut random = Random(seed);
+        let mut world = filled(Database::Sqlite, 5, 16, 2).await;
+        let Place::Folder(folder) = &world.place else {
+            panic!("SQLite is in a folder");
+        };
+        let folder = folder.path().to_owned();
+        let (mut on_disk, mut cuts) = (tables(&folder), 0);
+        loop {
+            let observed = world.observe.step().await.expect("observes");
+            if random.below(2) == 0 {
+                world.correlate.step().await.expect("correlates");
+            }
+            match random.below(8) {
+                0 => {
+                    world = cut_power(world, &on_disk).await;
+                    cuts += 1;
+                }
+                1..4 => on_disk = tables(&folder),
+                _ if observed == Progress::Idle => break,
+                _ => {}
+            }
+        }
+        world.work().await;
+        assert!(cuts > 0, "seed {seed}");
         assert_eq!(world.digest().await, expected, "seed {seed}");
     }
 }
