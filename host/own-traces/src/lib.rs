@@ -21,6 +21,7 @@ mod commit;
 mod mark;
 pub mod origins;
 mod round;
+mod sending;
 mod work;
 
 pub use answering::Answering;
@@ -29,6 +30,7 @@ pub use commit::commit;
 pub use mark::{AGENT, MARK, is_own};
 pub use origins::Origin;
 pub use round::{correlate_round, observe_round, poll_round};
+pub use sending::sending;
 pub use work::{Work, are_made, carried, carried_on, start};
 
 #[cfg(test)]

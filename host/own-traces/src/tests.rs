@@ -91,7 +91,14 @@ async fn what_a_request_brings_about_is_in_the_trace_of_its_sender() {
     {
         let round = observe_round(1_001..=1_005);
         let calling = round.around(async {
-            let calling = carried(|| call(CALLEE).returned("limit.cpu"));
+            let calling = carried(|| {
+                let call = call(CALLEE);
+                let within = call.enter();
+                sending("GET").sent(Ok(503));
+                sending("secret").sent(Err("denied"));
+                drop(within);
+                call.returned("limit.cpu");
+            });
             std::thread::spawn(calling).join().expect("ends");
         });
         calling.await;
@@ -100,7 +107,7 @@ async fn what_a_request_brings_about_is_in_the_trace_of_its_sender() {
     drop(correlate_round([1_002, 1_003]));
 
     let spans = spans_of(TraceId::from_hex("4bf92f3577b34da6a3ce929d0e0e4736").expect("an id"));
-    assert_eq!(spans.len(), 5, "{spans:?}");
+    assert_eq!(spans.len(), 7, "{spans:?}");
     let request = named(&spans, "POST /api/v2/alerts");
     let sender = SpanId::from_hex("00f067aa0ba902b7").expect("an id");
     assert_eq!(request.parent_span_id, sender);
@@ -129,7 +136,20 @@ async fn what_a_request_brings_about_is_in_the_trace_of_its_sender() {
     );
     assert_eq!(said(call, "faultline.limit").as_deref(), Some("limit.cpu"));
     assert!(matches!(call.status, Status::Error { .. }));
-    assert!(!format!("{spans:?}").contains("them"), "nothing of others");
+    for (name, key, value) in [
+        ("send GET", "http.response.status_code", "503"),
+        ("send _OTHER", "error.type", "denied"),
+    ] {
+        let sent = named(&spans, name);
+        assert_eq!(sent.span_kind, SpanKind::Client);
+        assert_eq!(sent.parent_span_id, call.span_context.span_id());
+        assert_eq!(said(sent, key).as_deref(), Some(value));
+    }
+    let all = format!("{spans:?}");
+    assert!(
+        !all.contains("them") && !all.contains("secret"),
+        "of others"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanBuilder, Status, TraceContextExt as _, Tracer as _};
-use opentelemetry::{Context, KeyValue, StringValue, Value};
+use opentelemetry::{Context, ContextGuard, KeyValue, StringValue, Value};
 
 use crate::origins::Origin;
 
@@ -76,6 +76,12 @@ impl Work {
     /// Does something as a part of this work.
     pub fn around<F: Future>(&self, doing: F) -> impl Future<Output = F::Output> + use<F> {
         doing.with_context(self.0.clone().unwrap_or_default())
+    }
+
+    /// What this thread does is a part of this work until what is given back is
+    /// dropped.
+    pub fn enter(&self) -> Option<ContextGuard> {
+        self.0.clone().map(Context::attach)
     }
 
     /// Says how many there were of something.

@@ -235,8 +235,10 @@ impl<E> Guest<E> {
         state.allowance = Allowance::new(&state.instance.spec.limits, quota);
         state.limiter.begin();
         let calling = own_traces::call(state.instance.callee(call));
+        let within_call = calling.enter();
         state.meter.begin();
         let answer = export(&self.exports, &mut self.store);
+        drop(within_call);
         let state = self.store.data();
         let answer = answer.map_err(|error| failure_of(&error, state));
         let outcome = answer.as_ref().err().map_or("ok", Failure::code);

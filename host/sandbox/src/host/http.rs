@@ -15,6 +15,7 @@ use faultline_domain::plugin::Limit;
 use faultline_domain::secret::{Secret, SecretRef};
 use faultline_domain::time::Timestamp;
 use faultline_egress::{Answer, Outgoing, Pending, Surroundings};
+use faultline_own_traces::sending;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -56,8 +57,12 @@ impl Host for GuestState {
             if instance.is_stopped() || Instant::now() >= until {
                 return None;
             }
+            let sending = sending(&request.method);
             let sent = egress.send(grants, &self.allowance, instance, until, request);
-            Some(sent.await)
+            let sent = sent.await;
+            let outcome = sent.as_ref().map(|answer| answer.status);
+            sending.sent(outcome.map_err(|fault| fault.code.as_str()));
+            Some(sent)
         });
         let answers: Vec<_> = self
             .instance
