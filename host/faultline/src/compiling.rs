@@ -31,6 +31,9 @@ pub(crate) fn with_compiler(
     let worker = WorkerProgram {
         program,
         arguments: vec![WORKER.into()],
+        // What the allocator takes in advance, a gibibyte at once, would count as
+        // taken.
+        environment: vec![("MIMALLOC_ARENA_RESERVE", "0")],
     };
     let compiler = if cfg!(test) {
         // The program that unit tests run in does not know the command.

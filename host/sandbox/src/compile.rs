@@ -56,6 +56,8 @@ pub struct WorkerProgram {
     pub program: PathBuf,
     /// Its first arguments.
     pub arguments: Vec<OsString>,
+    /// What stands in its environment: nothing else does.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// Makes machine code of components.

@@ -130,6 +130,7 @@ impl Running {
             // Nothing of ours: no tokens from the environment, and of open files
             // only these three. It closes what others left open for us.
             .env_clear()
+            .envs(program.environment.iter().copied())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

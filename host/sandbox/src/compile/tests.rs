@@ -8,6 +8,7 @@ fn compiled_by(script: &str, limits: CompileLimits) -> Result<Code, LoadError> {
     let program = WorkerProgram {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), script.into()],
+        environment: Vec::new(),
     };
     let compiler = Compiler::in_child(program, limits, NonZeroUsize::MIN);
     let engine = Engine::default();
@@ -93,6 +94,7 @@ fn a_child_gets_nothing_of_ours() {
     let nowhere = WorkerProgram {
         program: "/nowhere/faultline".into(),
         arguments: Vec::new(),
+        environment: Vec::new(),
     };
     let compiler = Compiler::in_child(nowhere, CompileLimits::default(), NonZeroUsize::MIN);
     let error = compiler.compile(&Engine::default(), b"").err();
@@ -105,6 +107,7 @@ fn those_that_wait_get_their_turn() {
     let program = WorkerProgram {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), "printf +abc".into()],
+        environment: Vec::new(),
     };
     let two = NonZeroUsize::MIN.saturating_add(1);
     let compiler = Compiler::in_child(program, CompileLimits::default(), two);

@@ -73,6 +73,8 @@ fn worker(memory_bytes: u64, cpu_seconds: u64) -> Child {
             &memory_bytes.to_string(),
             &cpu_seconds.to_string(),
         ])
+        // As the server starts it.
+        .env("MIMALLOC_ARENA_RESERVE", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -143,7 +145,9 @@ fn a_worker_that_takes_too_much_is_stopped_by_the_operating_system() {
     let greedy = outcome(400 << 20, 60);
     let said = String::from_utf8_lossy(&greedy.stderr);
     assert!(!greedy.status.success(), "{greedy:?}");
-    assert!(said.contains("memory allocation of"), "{said}");
+    // Whoever wants some first: the compiler, or one of its threads.
+    let complaints = ["memory allocation of", "Resource temporarily unavailable"];
+    assert!(complaints.iter().any(|it| said.contains(it)), "{said}");
 }
 
 #[test]
