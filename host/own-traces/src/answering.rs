@@ -10,11 +10,9 @@ use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue, StringValue, global};
 
 use crate::mark::AGENT_BEGINS;
+use crate::method;
 use crate::origins::Origin;
 use crate::work::{Work, are_made};
-
-/// Methods that are shown as they are; another one is whatever a sender wrote.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 /// The header by which a sender names the trace that its request is part of
 /// (W3C Trace Context). `tracestate` is not read: it is text of others.
@@ -44,9 +42,9 @@ impl Answering {
         if !are_made() || is_of_own(headers) {
             return Self::default();
         }
-        let known = METHODS.into_iter().find(|known| *known == method);
-        // The convention's words for a method that is not known.
-        let (shown, verb) = known.map_or(("_OTHER", "HTTP"), |known| (known, known));
+        // In names, the convention has another word for one that is not known.
+        let (shown, verb) =
+            method::known(method).map_or((method::OTHER, "HTTP"), |known| (known, known));
         let name = match &route {
             Some(route) => format!("{verb} {route}"),
             None => verb.to_owned(),

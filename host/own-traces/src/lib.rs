@@ -19,6 +19,7 @@ mod answering;
 mod call;
 mod commit;
 mod mark;
+mod method;
 pub mod origins;
 mod round;
 mod sending;

@@ -3,18 +3,15 @@
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 
+use crate::method;
 use crate::work::Work;
-
-/// Methods by name; a guest can write anything.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// A request, from the first check to the last byte, redirects included, as a
 /// part of the call that it is sent in. Where it goes is on the audit log: the
 /// URL is the guest's.
 pub fn sending(method: &str) -> Work {
-    let known = METHODS.into_iter().find(|known| *known == method);
-    let method = known.unwrap_or("_OTHER");
     Work::inside(|| {
+        let method = method::known(method).unwrap_or(method::OTHER);
         SpanBuilder::from_name(format!("send {method}"))
             .with_kind(SpanKind::Client)
             .with_attributes([KeyValue::new("http.request.method", method)])
