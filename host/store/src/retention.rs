@@ -103,20 +103,12 @@ impl Store {
             .bind(scope.as_str())
             .execute(&mut ***tx)
             .await?;
-        swept.chunks = delete(
-            tx,
+        for sql in [
             "delete from series_chunk where scope = $1 and finish < $2",
-            scope,
-            now.minus(retention.series),
-        )
-        .await?;
-        swept.chunks += delete(
-            tx,
             "delete from series_tail where scope = $1 and finish < $2",
-            scope,
-            now.minus(retention.series),
-        )
-        .await?;
+        ] {
+            swept.chunks += delete(tx, sql, scope, now.minus(retention.series)).await?;
+        }
         self.sweep_alerts(tx, scope, now.minus(retention.alerts), &mut swept)
             .await?;
         let oldest = now.minus(retention.incidents);

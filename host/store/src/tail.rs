@@ -12,11 +12,9 @@ use faultline_domain::time::Timestamp;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::column;
+use crate::column::{self, ColumnError};
 use crate::error::StoreError;
 use crate::rows::{signed, unsigned, upsert_rows};
-
-const TABLE: &str = "series_tail";
 
 /// So many series, from a multiple of it on, have their tails together.
 pub const BAND_SERIES: u32 = 256;
@@ -82,7 +80,8 @@ impl Store {
         let tails = rows.into_iter();
         tails
             .map(|(ordinal, data)| Tail::decode(band, unsigned(ordinal), &data))
-            .collect()
+            .collect::<Result<_, _>>()
+            .map_err(corrupt)
     }
 }
 
@@ -103,8 +102,7 @@ impl Tail {
         series.len()
     }
 
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let corrupt = |error| StoreError::corrupt(TABLE, error);
+    fn encode(&self) -> Result<Vec<u8>, ColumnError> {
         let micros = |at: &Timestamp| at.as_micros();
         let mut data = Vec::new();
         let (series, times): (Vec<u32>, Vec<u64>) = self
@@ -112,29 +110,28 @@ impl Tail {
             .iter()
             .map(|(series, at)| (series, micros(at)))
             .unzip();
-        column::append(&mut data, &series).map_err(corrupt)?;
-        column::append(&mut data, &times).map_err(corrupt)?;
+        column::append(&mut data, &series)?;
+        column::append(&mut data, &times)?;
         let series: Vec<u32> = self.samples.iter().map(|(series, _, _)| *series).collect();
         let times: Vec<u64> = self.samples.iter().map(|(_, at, _)| micros(at)).collect();
         let values: Vec<f64> = self.samples.iter().map(|(_, _, value)| *value).collect();
-        column::append(&mut data, &series).map_err(corrupt)?;
-        column::append(&mut data, &times).map_err(corrupt)?;
-        column::append(&mut data, &values).map_err(corrupt)?;
+        column::append(&mut data, &series)?;
+        column::append(&mut data, &times)?;
+        column::append(&mut data, &values)?;
         Ok(data)
     }
 
-    fn decode(band: u32, ordinal: u64, mut data: &[u8]) -> Result<Self, StoreError> {
-        let corrupt = |error| StoreError::corrupt(TABLE, error);
+    fn decode(band: u32, ordinal: u64, mut data: &[u8]) -> Result<Self, ColumnError> {
         let rest = &mut data;
-        let series: Vec<u32> = column::take(rest).map_err(corrupt)?;
-        let times: Vec<u64> = column::take(rest).map_err(corrupt)?;
+        let series: Vec<u32> = column::take(rest)?;
+        let times: Vec<u64> = column::take(rest)?;
         let closed = series
             .into_iter()
             .zip(times.into_iter().map(Timestamp::from_micros))
             .collect();
-        let series: Vec<u32> = column::take(rest).map_err(corrupt)?;
-        let times: Vec<u64> = column::take(rest).map_err(corrupt)?;
-        let values: Vec<f64> = column::take(rest).map_err(corrupt)?;
+        let series: Vec<u32> = column::take(rest)?;
+        let times: Vec<u64> = column::take(rest)?;
+        let values: Vec<f64> = column::take(rest)?;
         let times = times.into_iter().map(Timestamp::from_micros);
         let samples = series.into_iter().zip(times).zip(values);
         Ok(Self {
@@ -148,6 +145,10 @@ impl Tail {
     }
 }
 
+fn corrupt(error: ColumnError) -> StoreError {
+    StoreError::corrupt("series_tail", error)
+}
+
 /// Writes tails, and forgets those that are done with.
 pub(crate) async fn write(
     transaction: &mut Transaction<'_, Any>,
@@ -159,7 +160,8 @@ pub(crate) async fn write(
         .iter()
         .filter_map(|tail| Some((tail, tail.span()?)))
         .map(|(tail, span)| Ok((tail, span, tail.encode()?)))
-        .collect::<Result<Vec<_>, StoreError>>()?;
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(corrupt)?;
     upsert_rows(
         transaction,
         "insert into series_tail \
