@@ -4,6 +4,7 @@
 //! is the only thing that changes one. Which events come about is decided in
 //! [`crate::incidents`], by the host's rules alone.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ use crate::proposal::{Because, Cause};
 use crate::severity::Severity;
 use crate::situation::{AlertView, IncidentView};
 use crate::time::Timestamp;
+
+/// The most entities of one incident that correlators are shown, ten times a
+/// second: those of a thousand members would be most of what they read.
+const ENTITIES_SHOWN_MAX: usize = 50;
 
 /// Who brought an event about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -467,20 +472,24 @@ impl Incident {
         self.members.values().any(|member| member.facts.firing)
     }
 
-    /// What its members concern, none twice, in order.
+    /// What its members concern, none twice, those first that most of them do.
     pub fn entities(&self) -> Vec<Entity> {
-        let mut entities: Vec<&Entity> = self
-            .members
-            .values()
-            .flat_map(|member| &member.facts.entities)
-            .collect();
-        entities.sort_unstable();
-        entities.dedup();
-        entities.into_iter().cloned().collect()
+        let mut members: BTreeMap<&Entity, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            for entity in &member.facts.entities {
+                *members.entry(entity).or_default() += 1;
+            }
+        }
+        let mut entities: Vec<(&Entity, usize)> = members.into_iter().collect();
+        entities.sort_by_key(|(_, members)| Reverse(*members));
+        let entities = entities.into_iter();
+        entities.map(|(entity, _)| entity.clone()).collect()
     }
 
     /// As correlators see it.
     pub fn view(&self) -> IncidentView {
+        let mut entities = self.entities();
+        entities.truncate(ENTITIES_SHOWN_MAX);
         IncidentView {
             id: self.id,
             version: self.version,
@@ -488,8 +497,8 @@ impl Incident {
             last: self.last,
             severity: self.severity(),
             title: self.title.clone(),
-            members: self.members.keys().copied().collect(),
-            entities: self.entities(),
+            size: self.members.len(),
+            entities,
         }
     }
 }

@@ -38,7 +38,8 @@ pub struct IncidentSummary {
     pub members: u64,
     /// How many of them fire.
     pub firing: u64,
-    /// What its members concern, in order: the first [`ENTITIES_MAX`].
+    /// What its members concern, those first that most of them do: at most
+    /// [`ENTITIES_MAX`].
     pub entities: Vec<Entity>,
     /// How many entities there are.
     pub entities_total: u64,

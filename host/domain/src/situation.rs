@@ -1,6 +1,6 @@
 //! Situations: all that a correlator may know.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -78,9 +78,10 @@ pub struct IncidentView {
     pub severity: Severity,
     /// A line for people.
     pub title: String,
-    /// Its alerts.
-    pub members: Vec<AlertId>,
-    /// What they concern.
+    /// How many members it has.
+    pub size: usize,
+    /// What they concern; of too many, those that most of them do, and in that
+    /// order.
     pub entities: Vec<Entity>,
 }
 
@@ -94,6 +95,9 @@ pub struct Situation {
     pub news: Vec<AlertId>,
     /// The news, and what fires or was recently resolved.
     pub alerts: Vec<Arc<AlertView>>,
+    /// Which of these alerts are members of what is not closed, and of what:
+    /// shown or not.
+    pub membership: BTreeMap<AlertId, IncidentId>,
     /// What is not closed.
     pub incidents: Vec<Arc<IncidentView>>,
     /// The topology around these alerts.

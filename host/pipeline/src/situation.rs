@@ -134,9 +134,12 @@ impl World {
         let changes = self.latest_changes.iter().take(settings.changes_max);
         let changes = changes.filter_map(|(_, id)| self.changes.get(id));
         let changes = changes.map(|known| known.what.clone()).collect();
+        let membership = alerts.iter().map(|alert| alert.id);
+        let membership = membership.filter_map(|id| Some((id, incidents.incident_of(id)?)));
         Situation {
             now,
             news: news.iter().copied().collect(),
+            membership: membership.collect(),
             changes,
             incidents: self.shown_incidents(incidents, settings.incidents_max),
             dependencies,
@@ -200,6 +203,10 @@ mod tests {
 
     use faultline_domain::alert::Outcome;
     use faultline_domain::envelope::Position;
+    use faultline_domain::id::ScopeName;
+    use faultline_domain::incident::Author;
+    use faultline_domain::incidents::Moment;
+    use faultline_domain::proposal::{Because, Confidence, Proposal, Verdict};
     use faultline_domain::severity::Severity;
 
     use super::*;
@@ -257,6 +264,66 @@ mod tests {
         world.forget(Timestamp::from_secs(101), &settings);
         assert_eq!(shown(&world, 9), ["1", "3", "2"]);
         assert_eq!((world.latest.len(), world.resolved.len()), (3, 0));
+    }
+
+    #[test]
+    fn a_member_says_so_though_its_incident_is_not_shown() {
+        let mut world = World::default();
+        let records = [(1, 10), (2, 20), (3, 30)].map(|(number, at)| record(number, at, true));
+        let ids = records.each_ref().map(|record| record.view.id);
+        for record in records {
+            world.alert(record);
+        }
+        let mut settings = CorrelateSettings {
+            incidents_max: 1,
+            ..CorrelateSettings::default()
+        };
+        let scope = ScopeName::default_scope();
+        let mut incidents = Incidents::new(scope, settings.incidents.clone(), Vec::new());
+        let now = Timestamp::from_secs(40);
+        let mut shown = |incidents: &Incidents, settings: &CorrelateSettings| {
+            world.situation(&BTreeSet::new(), incidents, now, settings)
+        };
+        let author = Author::Person {
+            name: "dana".to_owned(),
+        };
+        let verdict = Verdict {
+            proposals: [0, 1].map(|one| open(ids[one])).into(),
+            state: None,
+        };
+        let situation = shown(&incidents, &settings);
+        assert!(situation.membership.is_empty());
+        let moment = Moment {
+            at: now,
+            position: Position(9),
+        };
+        let (_, refused) = incidents.propose(verdict, &situation, &author, moment);
+        assert_eq!(refused, []);
+        let situation = shown(&incidents, &settings);
+        assert_eq!(situation.incidents.len(), 1);
+        assert_eq!(situation.incidents[0].size, 1);
+        let members: Vec<_> = situation.membership.keys().copied().collect();
+        assert_eq!(
+            BTreeSet::from_iter(members),
+            BTreeSet::from([ids[0], ids[1]])
+        );
+        // Of an alert that is not shown nothing is said.
+        settings.alerts_max = 1;
+        assert!(shown(&incidents, &settings).membership.is_empty());
+    }
+
+    fn open(alert: AlertId) -> Proposal {
+        Proposal::Open {
+            tag: alert.to_string(),
+            title: "down".to_owned(),
+            members: vec![alert],
+            because: Because {
+                reason: "alone".to_owned(),
+                confidence: Confidence::new(0.5).expect("0 to 1"),
+                evidence: Vec::new(),
+                against: Vec::new(),
+            },
+        }
     }
 
     #[test]

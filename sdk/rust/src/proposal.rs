@@ -16,11 +16,17 @@ impl Situation {
         self.news.iter().filter_map(|id| self.alert(id))
     }
 
-    /// The open incident that this alert is a member of.
-    pub fn incident_of(&self, alert: &str) -> Option<&IncidentView> {
-        self.incidents
+    /// The open incident that this alert is a member of, if it is shown.
+    pub fn incident_of(&self, alert: &AlertView) -> Option<&IncidentView> {
+        let id = alert.incident.as_ref()?;
+        self.incidents.iter().find(|incident| incident.id == *id)
+    }
+
+    /// Those members of this incident that are shown.
+    pub fn members_of(&self, incident: &IncidentView) -> impl Iterator<Item = &AlertView> {
+        self.alerts
             .iter()
-            .find(|incident| incident.members.iter().any(|member| member == alert))
+            .filter(|alert| alert.incident.as_ref() == Some(&incident.id))
     }
 }
 

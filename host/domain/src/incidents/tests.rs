@@ -528,3 +528,22 @@ fn of_many_refusals_the_first_are_kept_and_what_comes_after_them_counts() {
     let unknown = Refusal::UnknownAlert(id("nobody"));
     assert!(first.iter().all(|refusal| *refusal == unknown));
 }
+
+#[test]
+fn correlators_are_shown_what_most_members_concern() {
+    let names: Vec<String> = (0..100).map(|number| format!("a{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::new(&names);
+    let shared = Entity::new("host", "z").expect("an entity");
+    for alert in &mut world.situation.alerts {
+        Arc::make_mut(alert).entities.push(shared.clone());
+    }
+    let incident = world.opened(&names);
+    let incident = world.incidents.get(incident).expect("is open");
+    assert_eq!(incident.entities().len(), names.len() + 1);
+    let view = incident.view();
+    assert_eq!(view.size, names.len());
+    assert_eq!(view.entities.len(), 50);
+    assert_eq!(view.entities[0], shared);
+    assert_eq!(view.entities[1].name(), "a00");
+}

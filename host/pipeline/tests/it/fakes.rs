@@ -407,13 +407,9 @@ impl Correlator for ByEntity {
                 targets.insert(entity, Target::Incident(incident.id));
             }
         }
-        let taken: Vec<_> = situation
-            .incidents
-            .iter()
-            .flat_map(|i| &i.members)
-            .collect();
         for alert in &situation.alerts {
-            if !situation.news.contains(&alert.id) || taken.contains(&&alert.id) || !alert.firing {
+            let is_member = situation.membership.contains_key(&alert.id);
+            if !situation.news.contains(&alert.id) || is_member || !alert.firing {
                 continue;
             }
             let Some(entity) = alert.entities.first() else {

@@ -1,6 +1,7 @@
 //! What correlators are given, and what they answer.
 
 use faultline_domain::fault::Fault;
+use faultline_domain::id::IncidentId;
 use faultline_domain::plugin::Failure;
 use faultline_domain::proposal::{
     Because, Blob, Cause, Confidence, Evidence, Proposal, Reference, Target, Verdict,
@@ -26,7 +27,7 @@ pub(crate) fn situation_of(situation: &Situation) -> wit::Situation {
         alerts: situation
             .alerts
             .iter()
-            .map(|alert| alert_to(alert))
+            .map(|alert| alert_to(alert, situation.membership.get(&alert.id)))
             .collect(),
         incidents: situation
             .incidents
@@ -38,7 +39,7 @@ pub(crate) fn situation_of(situation: &Situation) -> wit::Situation {
     }
 }
 
-fn alert_to(alert: &AlertView) -> wit::AlertView {
+fn alert_to(alert: &AlertView, incident: Option<&IncidentId>) -> wit::AlertView {
     wit::AlertView {
         id: alert.id.to_string(),
         firing: alert.firing,
@@ -50,6 +51,7 @@ fn alert_to(alert: &AlertView) -> wit::AlertView {
         entities: alert.entities.iter().map(entity_to).collect(),
         labels: labels_to(&alert.labels),
         origin: alert.origin.clone(),
+        incident: incident.map(ToString::to_string),
     }
 }
 
@@ -61,7 +63,7 @@ fn incident_to(incident: &IncidentView) -> wit::IncidentView {
         last: incident.last.as_micros(),
         severity: incident.severity.as_str().to_owned(),
         title: incident.title.clone(),
-        members: incident.members.iter().map(ToString::to_string).collect(),
+        size: u32::try_from(incident.size).unwrap_or(u32::MAX),
         entities: incident.entities.iter().map(entity_to).collect(),
     }
 }

@@ -151,7 +151,7 @@ impl<'s, 'a> Groups<'s, 'a> {
             .enumerate()
             .map(|(incident, case)| Group {
                 incident: Some(incident),
-                size: case.view.members.len(),
+                size: usize::try_from(case.view.size).unwrap_or(usize::MAX),
                 ..Group::default()
             })
             .collect();

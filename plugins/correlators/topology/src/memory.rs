@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use faultline_sdk::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::scene::{AlertIndex, IncidentIndex, Scene};
+use crate::scene::{AlertIndex, Scene, Seen};
 use crate::usual::Usual;
 
 /// The most alerts that wait.
@@ -66,16 +66,16 @@ impl Memory {
                 self.usual.began(alert.key, alert.view.started);
             }
         }
-        let by_key: BTreeMap<u64, Option<IncidentIndex>> = scene
+        let by_key: BTreeMap<u64, &Seen<'_>> = scene
             .alerts
             .iter()
-            .map(|alert| (alert.key, alert.incident))
+            .map(|alert| (alert.key, alert))
             .collect();
         self.waiting
-            .retain(|key, _| by_key.get(key).is_some_and(Option::is_none));
+            .retain(|key, _| by_key.get(key).is_some_and(|alert| !alert.is_member()));
         for (founder, judged) in std::mem::take(&mut self.opened) {
-            if let Some(Some(incident)) = by_key.get(&founder) {
-                self.judged.insert(scene.incidents[*incident].key, judged);
+            if let Some(incident) = by_key.get(&founder).and_then(|alert| alert.incident) {
+                self.judged.insert(scene.incidents[incident].key, judged);
             }
         }
         let mut open: Vec<u64> = scene.incidents.iter().map(|case| case.key).collect();
@@ -101,7 +101,7 @@ impl Memory {
         (0..scene.alerts.len())
             .filter(|&index| {
                 let alert = &scene.alerts[index];
-                alert.incident.is_none() && (alert.news || first_call || retry(alert.key))
+                !alert.is_member() && (alert.news || first_call || retry(alert.key))
             })
             .collect()
     }

@@ -375,6 +375,7 @@ mod tests {
                 .map(|&(key, value)| Attribute::new(key, value))
                 .collect(),
             origin: "prometheus".to_owned(),
+            incident: None,
         }
     }
 

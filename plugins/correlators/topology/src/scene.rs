@@ -43,13 +43,18 @@ pub(crate) struct Seen<'a> {
     /// The most telling first, none twice.
     pub(crate) entities: Vec<EntityId>,
     pub(crate) reading: Reading,
-    /// Where it is a member.
+    /// Where it is a member, if that is an incident of the scene.
     pub(crate) incident: Option<IncidentIndex>,
     /// Whether it changed since the last call.
     pub(crate) news: bool,
 }
 
 impl Seen<'_> {
+    /// Whether it is a member of an incident, of the scene or not.
+    pub(crate) fn is_member(&self) -> bool {
+        self.view.incident.is_some()
+    }
+
     /// The entity that it is about before all others.
     pub(crate) fn primary(&self) -> Option<EntityId> {
         self.entities.first().copied()
@@ -214,11 +219,6 @@ fn alerts<'a>(situation: &'a Situation, names: &mut Names<'a>) -> Vec<Seen<'a>> 
 }
 
 fn incidents<'a>(situation: &'a Situation, alerts: &mut [Seen<'a>]) -> Vec<Case<'a>> {
-    let places: BTreeMap<&str, AlertIndex> = alerts
-        .iter()
-        .enumerate()
-        .map(|(place, alert)| (alert.view.id.as_str(), place))
-        .collect();
     let by_id: BTreeMap<&str, &IncidentView> = situation
         .incidents
         .iter()
@@ -227,24 +227,25 @@ fn incidents<'a>(situation: &'a Situation, alerts: &mut [Seen<'a>]) -> Vec<Case<
         .collect();
     let mut views: Vec<&IncidentView> = by_id.into_values().collect();
     views.sort_by_key(|view| view.opened);
-    let mut cases = Vec::with_capacity(views.len());
-    for view in views {
-        let mut members: Vec<AlertIndex> = view
-            .members
-            .iter()
-            .filter_map(|id| places.get(id.as_str()).copied())
-            .filter(|&alert| alerts[alert].incident.is_none())
-            .collect();
-        members.sort_unstable();
-        members.dedup();
-        for &member in &members {
-            alerts[member].incident = Some(cases.len());
-        }
-        cases.push(Case {
+    let places: BTreeMap<&str, IncidentIndex> = views
+        .iter()
+        .enumerate()
+        .map(|(place, view)| (view.id.as_str(), place))
+        .collect();
+    let mut cases: Vec<Case<'_>> = views
+        .iter()
+        .map(|view| Case {
             view,
             key: hash(&[&view.id]),
-            members,
-        });
+            members: Vec::new(),
+        })
+        .collect();
+    for (alert, seen) in alerts.iter_mut().enumerate() {
+        let incident = seen.view.incident.as_deref();
+        seen.incident = incident.and_then(|id| places.get(id).copied());
+        if let Some(incident) = seen.incident {
+            cases[incident].members.push(alert);
+        }
     }
     cases
 }

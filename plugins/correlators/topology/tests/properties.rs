@@ -59,12 +59,13 @@ fn any_score() -> impl Strategy<Value = f64> {
 fn guest_alert() -> impl Strategy<Value = sdk::AlertView> {
     (
         (word(), any::<bool>(), "\\PC{0,60}", word()),
+        prop::option::of(word()),
         (any_score(), any_time(), any_time()),
         prop::collection::vec(guest_entity(), 0..4),
         prop::collection::vec((word(), word()), 0..4),
     )
         .prop_map(
-            |((id, firing, title, severity), (score, started, at), entities, labels)| {
+            |((id, firing, title, severity), incident, (score, started, at), entities, labels)| {
                 sdk::AlertView {
                     id,
                     firing,
@@ -76,6 +77,7 @@ fn guest_alert() -> impl Strategy<Value = sdk::AlertView> {
                     entities,
                     labels: labels.into_iter().map(sdk::Attribute::from).collect(),
                     origin: "x".to_owned(),
+                    incident,
                 }
             },
         )
@@ -86,17 +88,17 @@ fn guest_incident() -> impl Strategy<Value = sdk::IncidentView> {
         word(),
         any_time(),
         any_time(),
-        prop::collection::vec(word(), 0..6),
+        prop_oneof![4 => 0_u32..6, 1 => any::<u32>()],
         prop::collection::vec(guest_entity(), 0..3),
     )
-        .prop_map(|(id, opened, last, members, entities)| sdk::IncidentView {
+        .prop_map(|(id, opened, last, size, entities)| sdk::IncidentView {
             id,
             version: 1,
             opened,
             last,
             severity: "high".to_owned(),
             title: "something".to_owned(),
-            members,
+            size,
             entities,
         })
 }

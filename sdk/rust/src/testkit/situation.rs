@@ -18,6 +18,7 @@ impl AlertView {
             entities: Vec::new(),
             labels: Vec::new(),
             origin: "test".to_owned(),
+            incident: None,
         }
     }
 
@@ -59,11 +60,11 @@ impl AlertView {
 }
 
 impl IncidentView {
-    /// An open incident, for situations in tests.
+    /// An open incident, for situations in tests, whose members are now these.
     pub fn open<'a>(
         id: impl Into<String>,
         title: impl Into<String>,
-        members: impl IntoIterator<Item = &'a AlertView>,
+        members: impl IntoIterator<Item = &'a mut AlertView>,
     ) -> Self {
         let mut incident = Self {
             id: id.into(),
@@ -72,13 +73,14 @@ impl IncidentView {
             last: 0,
             severity: Severity::Warning.into(),
             title: title.into(),
-            members: Vec::new(),
+            size: 0,
             entities: Vec::new(),
         };
         for alert in members {
+            alert.incident = Some(incident.id.clone());
             incident.opened = incident.opened.min(alert.started);
             incident.last = incident.last.max(alert.at);
-            incident.members.push(alert.id.clone());
+            incident.size += 1;
             for entity in &alert.entities {
                 if !incident.entities.contains(entity) {
                     incident.entities.push(entity.clone());

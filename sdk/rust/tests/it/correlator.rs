@@ -84,7 +84,10 @@ fn open(situation: &Situation, ids: &[&str]) -> Vec<Proposal> {
     let edge = situation.dependencies.first().expect("an edge");
     let change = situation.changes.first().expect("a change");
     let incident = situation.incidents.first().expect("an incident");
-    assert_eq!(situation.incident_of("old"), Some(incident));
+    let old = situation.alert("old").expect("an alert");
+    assert_eq!(situation.incident_of(old), Some(incident));
+    assert_eq!(situation.members_of(incident).collect::<Vec<_>>(), [old]);
+    assert_eq!(situation.incident_of(alert), None);
     let because = Because::new("deployed just before", 0.8)
         .with_evidence(Evidence::new("it calls it").about(edge).about(alert))
         .with_against(Evidence::new("it was small").about(change));
@@ -104,13 +107,13 @@ fn open(situation: &Situation, ids: &[&str]) -> Vec<Proposal> {
 
 fn situation() -> Situation {
     let host = Entity::new("host", "a");
-    let old = AlertView::firing("old", "was", 1)
+    let mut old = AlertView::firing("old", "was", 1)
         .with_entity(host.clone())
         .resolved(5);
     let new = AlertView::firing("new", "is", 6).with_entity(host.clone());
     let change = Change::new("c1", "deployment", "web 2", 4);
     Situation::quiet(10)
-        .with_incident(IncidentView::open("i1", "one", [&old]))
+        .with_incident(IncidentView::open("i1", "one", [&mut old]))
         .with_incident(IncidentView::open("i2", "two", []))
         .with_alert(old)
         .with_news(new)

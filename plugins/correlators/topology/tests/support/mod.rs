@@ -116,9 +116,12 @@ impl World {
         let mut changes = self.changes.clone();
         changes.retain(|change| change.at <= self.now);
         changes.sort_by_key(|change| std::cmp::Reverse(change.at));
+        let membership = self.alerts.keys().copied();
+        let membership = membership.filter_map(|id| Some((id, self.incidents.incident_of(id)?)));
         Situation {
             now: self.now,
             news: news.iter().copied().collect(),
+            membership: membership.collect(),
             alerts: self.alerts.values().cloned().map(Arc::new).collect(),
             incidents: self
                 .incidents
@@ -167,6 +170,7 @@ fn to_guest(situation: &Situation) -> sdk::Situation {
                     .map(|(key, value)| sdk::Attribute::new(key, value))
                     .collect(),
                 origin: alert.origin.clone(),
+                incident: situation.membership.get(&alert.id).map(ToString::to_string),
             })
             .collect(),
         incidents: situation
@@ -179,7 +183,7 @@ fn to_guest(situation: &Situation) -> sdk::Situation {
                 last: incident.last.as_micros(),
                 severity: incident.severity.as_str().to_owned(),
                 title: incident.title.clone(),
-                members: strings(&incident.members),
+                size: u32::try_from(incident.size).unwrap_or(u32::MAX),
                 entities: entities(&incident.entities),
             })
             .collect(),
