@@ -4,14 +4,12 @@
 //! is the only thing that changes one. Which events come about is decided in
 //! [`crate::incidents`], by the host's rules alone.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
 use crate::envelope::Position;
 use crate::id::{AlertId, Digest, IncidentId, InstanceName, SourceName};
+use crate::members::Members;
 use crate::proposal::{Because, Cause};
 use crate::severity::Severity;
 use crate::situation::{AlertView, IncidentView};
@@ -312,7 +310,7 @@ pub struct Incident {
     /// When a member last joined or changed.
     pub last: Timestamp,
     /// Its alerts, and why.
-    pub members: BTreeMap<AlertId, Member>,
+    pub members: Members,
     /// Best first.
     pub hypotheses: Vec<Hypothesis>,
     /// Who looks after it, since when.
@@ -339,7 +337,7 @@ impl Incident {
             phase: Phase::Open,
             opened: event.at,
             last: event.at,
-            members: BTreeMap::new(),
+            members: Members::default(),
             hypotheses: Vec::new(),
             acknowledged: None,
             resolved: None,
@@ -384,10 +382,7 @@ impl Incident {
             }
             Happening::MemberChanged { alert, facts } => {
                 self.last = self.last.max(facts.at);
-                if let Some(member) = self.members.get_mut(alert) {
-                    member.facts = facts.clone();
-                    member.learnt = event.at;
-                }
+                self.members.learn(alert, facts, event.at);
             }
             Happening::Blamed { cause, because } => self.blame(cause, because, act()),
             Happening::Acknowledged => {
@@ -408,7 +403,7 @@ impl Incident {
             Happening::Closed => self.phase = Phase::Closed,
             Happening::MergedInto { incident, .. } => {
                 self.merged_into = Some(*incident);
-                self.members.clear();
+                self.members = Members::default();
                 self.phase = Phase::Merged;
             }
         }
@@ -472,24 +467,9 @@ impl Incident {
         self.members.values().any(|member| member.facts.firing)
     }
 
-    /// What its members concern, none twice, those first that most of them do.
-    pub fn entities(&self) -> Vec<Entity> {
-        let mut members: BTreeMap<&Entity, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            for entity in &member.facts.entities {
-                *members.entry(entity).or_default() += 1;
-            }
-        }
-        let mut entities: Vec<(&Entity, usize)> = members.into_iter().collect();
-        entities.sort_by_key(|(_, members)| Reverse(*members));
-        let entities = entities.into_iter();
-        entities.map(|(entity, _)| entity.clone()).collect()
-    }
-
     /// As correlators see it.
     pub fn view(&self) -> IncidentView {
-        let mut entities = self.entities();
-        entities.truncate(ENTITIES_SHOWN_MAX);
+        let entities = self.members.entities().into_iter();
         IncidentView {
             id: self.id,
             version: self.version,
@@ -498,7 +478,7 @@ impl Incident {
             severity: self.severity(),
             title: self.title.clone(),
             size: self.members.len(),
-            entities,
+            entities: entities.take(ENTITIES_SHOWN_MAX).cloned().collect(),
         }
     }
 }

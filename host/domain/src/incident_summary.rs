@@ -49,9 +49,7 @@ pub struct IncidentSummary {
 
 impl From<&Incident> for IncidentSummary {
     fn from(incident: &Incident) -> Self {
-        let mut entities = incident.entities();
-        let entities_total = entities.len() as u64;
-        entities.truncate(ENTITIES_MAX);
+        let entities = incident.members.entities();
         let members = incident.members.values();
         let suspect = incident.hypotheses.first();
         Self {
@@ -66,8 +64,8 @@ impl From<&Incident> for IncidentSummary {
             resolved: incident.resolved.clone(),
             members: incident.members.len() as u64,
             firing: members.filter(|member| member.facts.firing).count() as u64,
-            entities,
-            entities_total,
+            entities_total: entities.len() as u64,
+            entities: entities.into_iter().take(ENTITIES_MAX).cloned().collect(),
             suspect: suspect.map(|it| (it.cause.clone(), it.because.confidence)),
         }
     }

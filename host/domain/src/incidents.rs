@@ -16,6 +16,7 @@ use crate::entity::Entity;
 use crate::envelope::Position;
 use crate::id::{AlertId, IncidentId, InstanceName, ScopeName};
 use crate::incident::{Act, Author, Facts, Happening, Incident, IncidentEvent, Phase, Resolution};
+use crate::members::Members;
 use crate::proposal::{Because, Cause, Proposal, Reference, Target, Verdict};
 use crate::situation::{AlertView, Contents, Situation};
 use crate::time::Timestamp;
@@ -722,7 +723,7 @@ impl Incidents {
             }
             Happening::Closed | Happening::MergedInto { .. } => {
                 let members = self.by_id.get(&id).map(|incident| &incident.members);
-                for alert in members.into_iter().flat_map(BTreeMap::keys) {
+                for alert in members.into_iter().flat_map(Members::keys) {
                     self.membership.remove(alert);
                 }
             }

@@ -8,7 +8,7 @@
 //!
 //! In reading order: what comes in ([`envelope`], [`arrival_clock`], [`poll`],
 //! [`decode`], [`signal`], [`telemetry`]), what becomes of it ([`finding`], [`alert`], [`topology`]),
-//! what it adds up to ([`situation`], [`proposal`], [`incident`],
+//! what it adds up to ([`situation`], [`proposal`], [`incident`], [`members`],
 //! [`incident_summary`], [`incidents`]), and who may do what ([`plugin`], [`supervision`], [`grant`],
 //! [`access`], [`audit`], [`lease`]).
 //!
@@ -33,6 +33,7 @@ pub mod incident_summary;
 pub mod incidents;
 pub mod labels;
 pub mod lease;
+pub mod members;
 pub mod network;
 pub mod plugin;
 pub mod poll;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use faultline_domain::id::{AlertId, IncidentId, ScopeName};
 use faultline_domain::incident::{Happening, Incident, IncidentEvent, Member};
 use faultline_domain::incident_summary::IncidentSummary;
+use faultline_domain::members::Members;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::Store;
@@ -46,7 +47,7 @@ pub(crate) fn bare(incident: &Incident) -> String {
         phase: *phase,
         opened: *opened,
         last: *last,
-        members: BTreeMap::new(),
+        members: Members::default(),
         hypotheses: hypotheses.clone(),
         acknowledged: acknowledged.clone(),
         resolved: resolved.clone(),

@@ -278,7 +278,7 @@ async fn changes(
         observed.now.max(incident.last)
     };
     let from = incident.began().minus(CHANGES_BEFORE);
-    let entities = incident.entities();
+    let entities: Vec<Entity> = incident.members.entities().into_iter().cloned().collect();
     let mut changes: Vec<ChangeRecord> = store
         .changes_about(scope, &entities, from, until, CHANGES_SHOWN_MAX)
         .await?;
@@ -296,7 +296,8 @@ async fn changes(
 
 /// The edges between the members' entities and those that are suspected.
 async fn dependencies(shared: &Shared, incident: &domain::Incident) -> Result<Vec<Edge>, Problem> {
-    let mut concerned: BTreeSet<Entity> = incident.entities().into_iter().collect();
+    let mut concerned: BTreeSet<Entity> =
+        incident.members.entities().into_iter().cloned().collect();
     concerned.extend(
         incident
             .hypotheses

@@ -268,7 +268,8 @@ fn merges_and_splits_move_members_with_their_edges() {
     assert!(world.incidents.take_finished().is_empty());
     assert_eq!(world.incidents.incident_of(id("c")), Some(keep));
     // Who merges does not come to have said why each is a member.
-    let moved = &world.incidents.get(keep).expect("open").members[&id("c")];
+    let incident = world.incidents.get(keep).expect("open");
+    let moved = incident.members.get(&id("c")).expect("a member");
     assert_eq!(moved.edge.because, because(0.9));
     assert_eq!(moved.edge.author, other);
     assert_eq!(moved.edge.at, Timestamp::from_secs(21));
@@ -366,7 +367,7 @@ fn events_and_members_that_were_kept_before_are_read() {
     let read: IncidentEvent = serde_json::from_value(joined).expect("reads");
     assert_eq!(read, events[1]);
     let incident = world.incidents.get(events[0].incident).expect("open");
-    let mut member = serde_json::to_value(&incident.members[&id("a")]).expect("JSON");
+    let mut member = serde_json::to_value(incident.members.get(&id("a"))).expect("JSON");
     member.as_object_mut().expect("an object").remove("learnt");
     let member: crate::incident::Member = serde_json::from_value(member).expect("reads");
     assert_eq!(member.learnt, Timestamp::ZERO);
@@ -540,7 +541,7 @@ fn correlators_are_shown_what_most_members_concern() {
     }
     let incident = world.opened(&names);
     let incident = world.incidents.get(incident).expect("is open");
-    assert_eq!(incident.entities().len(), names.len() + 1);
+    assert_eq!(incident.members.entities().len(), names.len() + 1);
     let view = incident.view();
     assert_eq!(view.size, names.len());
     assert_eq!(view.entities.len(), 50);
