@@ -8,7 +8,7 @@ use faultline_api::views::{AlertSummary, Explanation, Page};
 
 use super::Global;
 use super::incident::percent;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, table, time, word};
 
@@ -50,7 +50,7 @@ pub(crate) struct ExplainArgs {
 }
 
 pub(crate) async fn run(global: &Global, command: &AlertCommand) -> Result<()> {
-    let reached = reach(global, Need::Answers).await?;
+    let reached = reach(global, Need::Answers, Beginning::Refused).await?;
     let done = match command {
         AlertCommand::List(args) => list(&reached.client, global, args).await,
         AlertCommand::Explain(args) => explain(&reached.client, global, &args.id).await,

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use faultline_api::views::{AuditRow, AuditVerdict, Page};
 
 use super::Global;
-use super::reach::{Need, Reached, reach};
+use super::reach::{Beginning, Need, Reached, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, time};
 
@@ -44,7 +44,7 @@ pub(crate) struct TailArgs {
 }
 
 pub(crate) async fn run(global: &Global, command: &AuditCommand) -> Result<ExitCode> {
-    let reached = reach(global, Need::Answers).await?;
+    let reached = reach(global, Need::Answers, Beginning::Refused).await?;
     let done = match command {
         AuditCommand::Tail(args) => tail(&reached, global, args)
             .await

@@ -8,7 +8,7 @@ use faultline_api::views::{DeadLetter, DeadLetterKind, Page, Redriven};
 use http::Method;
 
 use super::Global;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, table, time, word};
 
@@ -71,7 +71,7 @@ impl From<Kind> for DeadLetterKind {
 }
 
 pub(crate) async fn run(global: &Global, command: &DeadLetterCommand) -> Result<()> {
-    let reached = reach(global, Need::Answers).await?;
+    let reached = reach(global, Need::Answers, Beginning::Refused).await?;
     let client = &reached.client;
     let done = match command {
         DeadLetterCommand::List(args) => list(client, global, args).await,

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::Global;
 use super::audit::walk;
-use super::reach::{Need, Reached, reach};
+use super::reach::{Beginning, Need, Reached, reach};
 use crate::client::Client;
 use crate::config::Config;
 use crate::output::{self, short, time, word};
@@ -154,7 +154,7 @@ async fn ask(global: &Global, config: &Config, findings: &mut Findings) {
         ports(config, findings);
         return;
     }
-    let reached = match reach(global, Need::Answers).await {
+    let reached = match reach(global, Need::Answers, Beginning::Refused).await {
         Ok(reached) => reached,
         Err(error) => {
             findings.bad(

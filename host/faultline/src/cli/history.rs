@@ -5,7 +5,7 @@ use clap::Subcommand;
 use faultline_api::views::HistoryDigest;
 
 use super::Global;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::output;
 
 #[derive(Debug, Subcommand)]
@@ -17,7 +17,7 @@ pub(crate) enum HistoryCommand {
 
 pub(crate) async fn run(global: &Global, command: &HistoryCommand) -> Result<()> {
     let HistoryCommand::Digest = command;
-    let reached = reach(global, Need::Answers).await?;
+    let reached = reach(global, Need::Answers, Beginning::Refused).await?;
     let digest: Result<HistoryDigest> = reached.client.get("/history/digest").await;
     reached.close().await;
     let digest = digest?;

@@ -13,7 +13,7 @@ use faultline_domain::severity::Severity;
 use http::Method;
 
 use super::Global;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, table, time, word};
 
@@ -74,7 +74,7 @@ pub(crate) async fn run(global: &Global, command: &IncidentCommand) -> Result<()
         IncidentCommand::List(_) | IncidentCommand::Show(_) => Need::Answers,
         IncidentCommand::Ack(_) | IncidentCommand::Resolve(_) => Need::Work,
     };
-    let reached = reach(global, need).await?;
+    let reached = reach(global, need, Beginning::Refused).await?;
     let client = &reached.client;
     let done = match command {
         IncidentCommand::List(args) => list(client, global, args).await,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Global;
-use super::reach::{Need, Reached, reach};
+use super::reach::{Beginning, Need, Reached, reach};
 use crate::client::{Answer, Client, Remote, escape, header};
 use crate::clock::now;
 use crate::output;
@@ -145,7 +145,7 @@ pub(crate) async fn run(global: &Global, args: &IngestArgs) -> Result<()> {
         bail!("`--intake` says where the server that `--server` names takes things in: name it");
     }
     let headers = extra_headers(args)?;
-    let reached = reach(global, Need::Work).await?;
+    let reached = reach(global, Need::Work, Beginning::Made).await?;
     let done = ingest(&reached, args, &headers).await;
     let worked = match &done {
         Ok(_) if reached.is_own() => work_through(&reached.client).await,

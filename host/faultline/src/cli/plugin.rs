@@ -21,7 +21,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Global;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::client::{Client, escape};
 use crate::output::{self, short, table, time, word};
 
@@ -206,7 +206,11 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     {
         return inspect_folder(global, Path::new(what));
     }
-    let reached = reach(global, Need::Answers).await?;
+    let beginning = match &command {
+        PluginCommand::Install(_) => Beginning::Made,
+        _ => Beginning::Refused,
+    };
+    let reached = reach(global, Need::Answers, beginning).await?;
     if reached.is_own() && !global.json {
         output::note("No server works with this data folder: no instance runs at the moment.");
     }

@@ -27,6 +27,15 @@ pub(crate) enum Need {
     Work,
 }
 
+/// What becomes of a command where nothing is written down yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It has nothing to be about, and is most likely in the wrong folder.
+    Refused,
+    /// It is the first, and begins a data folder.
+    Made,
+}
+
 /// Somebody who answers.
 pub(crate) struct Reached {
     pub(crate) client: Client,
@@ -47,8 +56,8 @@ struct Own {
 /// the folder.
 ///
 /// # Errors
-/// If there is neither.
-pub(crate) async fn reach(global: &Global, need: Need) -> Result<Reached> {
+/// If there is neither, and none is to be made.
+pub(crate) async fn reach(global: &Global, need: Need, beginning: Beginning) -> Result<Reached> {
     if let (Some(server), Some(token)) = (&global.server, &global.token) {
         return Ok(Reached {
             client: Client::Remote(Remote::new(server, token)?),
@@ -59,6 +68,14 @@ pub(crate) async fn reach(global: &Global, need: Need) -> Result<Reached> {
     let config = global.load()?;
     if !config.data.folder.exists() {
         let folder = config.data.folder.display();
+        // What is in a database that others share can be asked from anywhere.
+        if beginning == Beginning::Refused && config.data.database.0.is_none() {
+            bail!(
+                "there is no data folder {folder} here: go to where the server was started, or \
+                 name its folder with --data-dir, or the server itself with --server and --token; \
+                 `faultline serve` begins a new one"
+            );
+        }
         output::note(&format!(
             "There is no data folder {folder} yet: it is made."
         ));

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::json;
 
 use super::Global;
-use super::reach::{Need, reach};
+use super::reach::{Beginning, Need, reach};
 use crate::client::{Client, escape};
 use crate::clock::now;
 use crate::output::{self, table, time, word};
@@ -46,7 +46,11 @@ pub(crate) struct CreateArgs {
 }
 
 pub(crate) async fn run(global: &Global, command: &TokenCommand) -> Result<()> {
-    let reached = reach(global, Need::Answers).await?;
+    let beginning = match command {
+        TokenCommand::Create(_) => Beginning::Made,
+        TokenCommand::List | TokenCommand::Revoke { .. } => Beginning::Refused,
+    };
+    let reached = reach(global, Need::Answers, beginning).await?;
     let client = &reached.client;
     let done = match command {
         TokenCommand::Create(args) => create(client, global, args).await,

@@ -422,6 +422,32 @@ fn manage_grants(site: &Site, runs: bool) {
 }
 
 #[test]
+fn what_is_asked_where_nothing_is_kept_makes_nothing() {
+    let site = Site::new();
+    let commands = site.commands();
+    let questions: [&[&str]; 7] = [
+        &["incident", "list"],
+        &["incident", "ack", "inc_00000000"],
+        &["alert", "list"],
+        &["dead-letter", "list"],
+        &["plugin", "list"],
+        &["token", "list"],
+        &["audit", "tail"],
+    ];
+    for question in questions {
+        let refusal = commands.refusal(question);
+        for part in ["no data folder", "--data-dir", "--server"] {
+            assert!(refusal.contains(part), "{question:?}: {refusal}");
+        }
+        assert!(!site.data().exists(), "{question:?}");
+    }
+    // What can be the first thing that is done, begins one.
+    commands.text(&["token", "create", "ci", "--role", "viewer"]);
+    assert!(site.data().exists());
+    assert_eq!(commands.json(&["incident", "list"])["items"], json!([]));
+}
+
+#[test]
 fn files_are_taken_in_with_a_server_and_without() {
     let site = Site::new();
     let server = site.serve();
