@@ -1,6 +1,7 @@
 //! `faultline plugin`
 
 mod grants;
+mod install;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,13 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use data_encoding::BASE64;
 use faultline_api::views::{
     CommandOutcome, CommandStatus, ComponentCache, ComponentCacheCleared, Instance,
     InstanceSummary, InstanceUpgrade, LimitsView, Page, Plugin, PluginComponent, PluginSummary,
     Poll, PollNow, RequestedUse, Time, UsageView,
 };
-use faultline_bundle::{Bundle, Component, Manifest};
+use faultline_bundle::Bundle;
 use faultline_domain::secret::SecretRef;
 use http::Method;
 use serde_json::{Value, json};
@@ -35,7 +35,8 @@ pub(crate) enum PluginCommand {
         /// The name of an instance, of a plugin (namespace/name), or a folder
         what: String,
     },
-    /// Install a bundle, and make an instance of each of its components
+    /// Install a bundle, and make an instance of each of its components; or of a
+    /// plugin that is there already
     Install(InstallArgs),
     /// Have an instance made of another version of its plugin
     Upgrade(UpgradeArgs),
@@ -91,7 +92,9 @@ pub(crate) enum CacheCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// The bundle's folder, with plugin.toml in it
+    /// The bundle's folder, with plugin.toml in it; or a plugin that is installed
+    /// or came with Faultline, such as faultline/json, namespace/name@version or
+    /// a digest
     bundle: PathBuf,
     /// The name of the instance; without it, the name of the component
     #[arg(long = "as", value_name = "INSTANCE")]
@@ -218,7 +221,7 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     let done = match &command {
         PluginCommand::List => list(client, global).await,
         PluginCommand::Inspect { what } => inspect(client, global, what).await,
-        PluginCommand::Install(args) => install(client, global, args).await,
+        PluginCommand::Install(args) => install::install(client, global, args).await,
         PluginCommand::Upgrade(args) => upgrade(client, global, args).await,
         PluginCommand::Configure(args) => configure(client, global, args).await,
         PluginCommand::Grant(args) => grants::grant(client, global, args).await,
@@ -577,105 +580,6 @@ fn inspect_folder(global: &Global, folder: &Path) -> Result<()> {
         let _ = writeln!(out, "  {path}  {}", bytes(content.len() as u64));
     }
     output::print(&out)
-}
-
-async fn install(client: &Client, global: &Global, args: &InstallArgs) -> Result<()> {
-    // Read here, so that what is wrong with it is said with its path; and
-    // looked through before anything is done.
-    let bundle = Bundle::read_folder(&args.bundle)?;
-    let components = chosen(args, bundle.manifest())?;
-    let config = args.instance_config.as_deref().map(read_json).transpose()?;
-    let files: serde_json::Map<String, Value> = bundle
-        .files()
-        .iter()
-        .map(|(path, content)| (path.clone(), Value::String(BASE64.encode(content))))
-        .collect();
-    let origin = fs::canonicalize(&args.bundle).unwrap_or_else(|_| args.bundle.clone());
-    let body = json!({"files": files, "origin": origin.display().to_string()});
-    let plugin: Plugin = client.ask(Method::POST, "/plugins", Some(&body)).await?;
-    let mut instances: Vec<Instance> = Vec::new();
-    for component in components {
-        let name = args.instance.as_ref().unwrap_or(&component.name);
-        let mut body = json!({
-            "name": name, "plugin": plugin.bundle.digest, "component": component.name,
-        });
-        if let (Some(config), Some(object)) = (&config, body.as_object_mut()) {
-            object.insert("config".to_owned(), config.clone());
-        }
-        let made = client.ask(Method::POST, "/instances", Some(&body)).await;
-        instances.push(made.with_context(|| not_made(&plugin, name, component, &instances))?);
-    }
-    if global.json {
-        return output::json(&json!({"plugin": plugin, "instances": instances}));
-    }
-    output::print(&installed_text(&plugin, &instances))
-}
-
-/// The components that instances are to be made of.
-fn chosen<'a>(args: &InstallArgs, manifest: &'a Manifest) -> Result<Vec<&'a Component>> {
-    if args.no_instance {
-        return Ok(Vec::new());
-    }
-    let is_meant = |name: &str| args.component.as_deref().is_none_or(|meant| meant == name);
-    let components: Vec<&Component> = manifest
-        .components
-        .iter()
-        .filter(|component| is_meant(&component.name))
-        .collect();
-    if components.is_empty() {
-        let names = manifest.components.iter().map(|c| c.name.as_str());
-        let names: Vec<&str> = names.collect();
-        bail!(
-            "the bundle has no such component; it has {}",
-            names.join(", ")
-        );
-    }
-    if components.len() > 1 && (args.instance.is_some() || args.instance_config.is_some()) {
-        bail!("the bundle has several components: name one with `--component`");
-    }
-    Ok(components)
-}
-
-/// What was done nevertheless, and how to go on.
-fn not_made(plugin: &Plugin, name: &str, component: &Component, made: &[Instance]) -> String {
-    let made: Vec<&str> = made.iter().map(|made| made.summary.name.as_str()).collect();
-    let made = if made.is_empty() {
-        String::new()
-    } else {
-        format!(", and so are the instances {}", made.join(", "))
-    };
-    format!(
-        "the bundle is installed{made}, but no instance `{name}` could be made of its component \
-         {}; if there is one of an earlier version, `faultline plugin upgrade {name} --to {}`",
-        component.name, plugin.bundle.digest
-    )
-}
-
-fn installed_text(plugin: &Plugin, instances: &[Instance]) -> String {
-    let mut out = format!(
-        "Installed {} {} ({}).\n",
-        plugin.bundle.plugin, plugin.bundle.version, plugin.bundle.digest
-    );
-    for instance in instances {
-        let name = &instance.summary.name;
-        let _ = writeln!(out, "Instance {name} is {}.", word(&instance.summary.state));
-        if let Some(reason) = &instance.summary.reason {
-            let _ = writeln!(out, "  {reason}");
-        }
-        for capability in &instance.capabilities {
-            if capability.grant.is_none() {
-                let asked = &capability.requested;
-                let _ = writeln!(
-                    out,
-                    "  It asks for {}: {}\n  To allow it: faultline plugin grant {name} {}",
-                    word(&asked.using),
-                    asked.reason,
-                    asked.id
-                );
-            }
-        }
-    }
-    out
 }
 
 async fn upgrade(client: &Client, global: &Global, args: &UpgradeArgs) -> Result<()> {

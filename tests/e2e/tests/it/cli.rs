@@ -361,6 +361,32 @@ fn manage_plugins(site: &Site, runs: bool) {
     assert_eq!(inspected["version"], "0.2.0");
     assert_eq!(inspected["config"]["deviations"], 3);
 
+    // Of what is there already, an instance is made by its name.
+    let mapping =
+        json!({"mappings": [{"alert": {"identity": {"check": "{$.check}"}, "title": "x"}}]});
+    fs::write(&config, mapping.to_string()).expect("a file");
+    let by_name = |name| {
+        [
+            "plugin",
+            "install",
+            name,
+            "--as",
+            "kuma",
+            "--instance-config",
+            &config,
+        ]
+    };
+    let made = commands.json(&by_name("faultline/json"));
+    assert_eq!(made["instances"][0]["name"], "kuma", "{made}");
+    for (name, expected) in [
+        ("faultline/jsn", "faultline/jsn"),
+        ("json", "plugin list"),
+        ("./nowhere/json", "there is no folder"),
+    ] {
+        let refusal = commands.refusal(&by_name(name));
+        assert!(refusal.contains(expected), "{name}: {refusal}");
+    }
+
     let rows = commands.json(&["audit", "tail", "--action", "instance.", "-n", "500"]);
     let actions: Vec<&Value> = rows["items"]
         .as_array()
