@@ -238,7 +238,10 @@ pub(crate) fn ready() -> Result<Option<PathBuf>> {
 
 /// Builds plugins and host, unless a program is named that is built already.
 /// Gives its path.
-fn build(profile: Profile) -> Result<PathBuf> {
+///
+/// # Errors
+/// If something does not build.
+pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     if let Some(ready) = ready()? {
         return Ok(ready);
     }

@@ -21,6 +21,8 @@ mod toolchain;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::installation::Profile;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Faultline's tasks")]
 struct Cli {
@@ -30,6 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build faultline with its plugins in it: target/release/faultline
+    Build,
     /// Build the plugins, examples and test guests in Rust as bundles, into
     /// target/bundles and target/other-bundles
     Plugins,
@@ -45,6 +49,9 @@ enum Task {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
+        Task::Build => installation::build(Profile::Release).map(|binary| {
+            progress::say(format_args!("{} is ready", binary.display()));
+        }),
         Task::Plugins => bundles::build_all(),
         Task::Examples => bundles::build_examples(),
         Task::Test(args) => test::run(&args),
