@@ -2,7 +2,8 @@
 //! named.
 //!
 //! An incident is judged again when its members, the changes around it or the
-//! topology near it are not what they were. Of the outcome only what matters is
+//! topology near it are not what they were, as long as one of its members
+//! fires. Of the outcome only what matters is
 //! said: a suspect that is new, one whose confidence moved by a step or about
 //! whom something else is to be said, all of them when another came first, and
 //! those that are suspects no more.
@@ -43,7 +44,12 @@ pub(crate) fn judge(
     for (plan, before) in unheard_first(scene, memory, plans) {
         let members = flare(scene, config, &plan.members);
         let grounds = grounds(scene, config, &members);
-        if members.is_empty() || before.grounds == grounds {
+        // Of what is over, ever less is shown: who judged it by that would take
+        // back what was well founded.
+        let is_over = !members
+            .iter()
+            .any(|&member| scene.alerts[member].view.firing);
+        if is_over || before.grounds == grounds {
             continue;
         }
         if incidents_left == 0 || suspects_left == 0 {

@@ -11,6 +11,7 @@
 //! 10:02:00 fires db-full "disk full" critical 1.0 on service/db with shard=7
 //! 10:40:00 resolves db-full
 //! 10:50:00 passes
+//! 11:10:00 leaves db-full
 //! ```
 
 mod support;
@@ -107,6 +108,10 @@ impl Story {
                 "passes" => continue,
                 "changes" => self.change(at, rest),
                 "fires" => news.push(self.fires(at, rest)),
+                // Too long over for the host to show it.
+                "leaves" => {
+                    self.world.alerts.remove(&alert_id(rest));
+                }
                 "resolves" => {
                     let mut alert = self.world.alerts[&alert_id(rest)].clone();
                     alert.firing = false;
@@ -283,6 +288,11 @@ fn clock(text: &str) -> Timestamp {
     Timestamp::from_secs(86_400).plus(Duration::from_secs(
         parts[0] * 3_600 + parts[1] * 60 + parts[2],
     ))
+}
+
+#[test]
+fn what_is_over_and_shown_no_more() {
+    check("what-is-over");
 }
 
 #[test]
