@@ -6,7 +6,6 @@
 //! root the error names the command to run. Services that a package would
 //! start are kept from starting, as tasks run the programs themselves.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -131,7 +130,7 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
         "  building {name} {version}, once (some minutes)"
     ));
     let began = Instant::now();
-    run(Command::new(cargo())
+    run(cargo()
         .args(["install", name, "--version", version, "--locked", "--root"])
         .arg(&root)
         // The checkout's own settings are not for other people's programs.
@@ -143,9 +142,26 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The Cargo that started us.
-pub(crate) fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// What Cargo tells the program that it runs about that program.
+const OF_THIS_PROGRAM: [&str; 4] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+];
+
+/// The Cargo that started us, as if nobody had started it: build scripts that
+/// ask for the folder of a package would run anew because they see ours, and
+/// then again when somebody calls Cargo by hand.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let of_this = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
+        if OF_THIS_PROGRAM.iter().any(of_this) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Debian's own Python if there is one, since that is what its `python3-venv`

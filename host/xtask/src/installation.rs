@@ -268,7 +268,7 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     ));
     let began = Instant::now();
     install::run_shown(
-        Command::new(install::cargo())
+        install::cargo()
             .current_dir(workspace())
             .args(["build", "--locked", "--package", "faultline"])
             .args(arguments),

@@ -1,7 +1,6 @@
 //! The packages that Cargo knows of.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -40,11 +39,12 @@ pub(crate) fn all() -> Result<Vec<Package>> {
 }
 
 fn packages(which: &str) -> Result<Vec<Package>> {
-    let output = install::run(
-        Command::new(install::cargo())
-            .current_dir(workspace())
-            .args(["metadata", "--format-version", "1", which]),
-    )?;
+    let output = install::run(install::cargo().current_dir(workspace()).args([
+        "metadata",
+        "--format-version",
+        "1",
+        which,
+    ]))?;
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).context("reading cargo's metadata")?;
     Ok(metadata.packages)

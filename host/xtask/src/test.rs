@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -155,7 +154,7 @@ fn build() -> Result<PathBuf> {
 fn cargo(arguments: &[&str], tested: Option<&Path>) -> Result<()> {
     let line = arguments.join(" ");
     say(format_args!("  cargo {line}"));
-    let mut command = Command::new(install::cargo());
+    let mut command = install::cargo();
     command.current_dir(workspace()).args(arguments);
     if let Some(binary) = tested {
         command.env(READY, binary);

@@ -67,7 +67,7 @@ impl Toolchain {
     /// A Cargo that makes guests, with a target folder of its own: guests and
     /// host must not invalidate each other's builds.
     pub(crate) fn cargo(&self) -> Command {
-        let mut cargo = Command::new(install::cargo());
+        let mut cargo = install::cargo();
         cargo
             .env("CARGO_TARGET_DIR", guests_folder())
             // Cargo has set these for this program; they are not for that one.
@@ -155,7 +155,7 @@ fn build_sysroot(sysroot: &Path) -> Result<()> {
         .and_then(|()| fs::write(seed.join("src/lib.rs"), "#![no_std]\n"))
         .and_then(|()| fs::write(seed.join("Cargo.toml"), SEED))
         .with_context(|| format!("writing {}", seed.display()))?;
-    let mut cargo = Command::new(install::cargo());
+    let mut cargo = install::cargo();
     cargo
         .current_dir(&seed)
         .args(["build", "--quiet", "--release", "--target", TARGET])

@@ -2,7 +2,7 @@
 //! of a peer.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -41,7 +41,7 @@ pub(crate) fn measure_neighbours(size: Size) -> Result<Found> {
 /// Runs one of them.
 fn run(bench: &str, size: Size, environment: &[(&str, &Path)]) -> Result<Found> {
     bundles::build_all()?;
-    let mut command = Command::new(install::cargo());
+    let mut command = install::cargo();
     command
         .current_dir(workspace())
         // The host is named too, so that both are built with the same features
