@@ -283,3 +283,37 @@ proptest::proptest! {
         }
     }
 }
+
+const REFERENCE: &str = include_str!("../../../../sdk/manifest.md");
+
+#[test]
+fn the_reference_is_true() {
+    let (_, after) = REFERENCE.split_once("```toml\n").expect("an example");
+    let (example, _) = after.split_once("```").expect("its end");
+    let manifest = parse(example).expect("good");
+    assert_eq!(manifest.components[0].capabilities.len(), 2);
+
+    // Each key of the table, with its default, asks for what is so anyhow.
+    let (_, limits) = REFERENCE.split_once("## `limits`").expect("limits");
+    let rows = limits.lines().filter_map(|line| {
+        let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (default, _) = rest.split_once(" | ")?;
+        let is_number = default.bytes().all(|byte| byte.is_ascii_digit());
+        let quoted = format!("\"{default}\"");
+        Some((key, if is_number { default } else { &quoted }.to_owned()))
+    });
+    let rows: Vec<(&str, String)> = rows.collect();
+    let asked: Vec<String> = rows
+        .iter()
+        .map(|(key, default)| format!("{key} = {default}"))
+        .collect();
+    let own = "memory = \"32MiB\"\ncpu-per-call = \"100ms\"";
+    assert!(GOOD.contains(own));
+    let manifest = parse(&GOOD.replace(own, &asked.join("\n"))).expect("good");
+    let component = &manifest.components[0];
+    let ceiling = faultline_domain::plugin::Limits::default_ceiling();
+    let default = faultline_domain::plugin::Limits::default();
+    assert_eq!(component.limits.resolve(ceiling), default);
+    assert_eq!(rows.len(), 16, "{rows:?}");
+    assert!(!format!("{:?}", component.limits).contains("None"));
+}
