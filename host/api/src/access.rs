@@ -286,7 +286,10 @@ fn caller(shared: &Shared, found: Option<TokenRecord>) -> Option<Caller> {
 }
 
 fn unknown() -> Problem {
-    unauthenticated("the token is not known, was revoked, has expired, or is for senders only")
+    unauthenticated(
+        "the token is not known, was revoked, has expired, or is for senders only; \
+         `faultline token create NAME --role ROLE`, where the data is, makes one",
+    )
 }
 
 fn unauthenticated(detail: &str) -> Problem {

@@ -134,7 +134,13 @@ impl Remote {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Answer> {
-        let asking = || format!("asking http://{}", self.authority);
+        let asking = || {
+            format!(
+                "nothing that is understood comes from http://{}: does `faultline serve` run, and is \
+                 this where its API listens (port 7717, where nothing else was set)?",
+                self.authority
+            )
+        };
         let answer = self.exchange(method, path, headers, body);
         let answer = tokio::time::timeout(ANSWER_TIME_MAX, answer).await;
         answer
@@ -284,7 +290,11 @@ impl Client {
         }
         Err(match serde_json::from_slice(&answer.body) {
             Ok(problem) => Refused { problem }.into(),
-            Err(_) => anyhow!("the server answered {}", answer.status),
+            Err(_) => anyhow!(
+                "the server answered {} without a reason: is this the address of a Faultline's API \
+                 (port 7717, where nothing else was set)?",
+                answer.status
+            ),
         })
     }
 }

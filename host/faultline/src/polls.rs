@@ -157,7 +157,11 @@ impl Crew {
 
     fn pass_on(&self, request: PollRequest) {
         let Some(worker) = self.workers.get(&request.instance) else {
-            let _ = request.done.send(Err("it does not poll".to_owned()));
+            let why = format!(
+                "it does not poll at the moment: `faultline plugin inspect {}` says why",
+                request.instance
+            );
+            let _ = request.done.send(Err(why));
             return;
         };
         if let Err(error) = worker.requests.try_send(request) {

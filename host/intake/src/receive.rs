@@ -304,8 +304,9 @@ fn unknown_hook(name: &str) -> Refused {
     Refused::new(
         Reason::UnknownHook,
         format!(
-            "no connector is bound to the source `{name}`: bind one to it, or correct the last \
-             part of the address"
+            "no connector reads what is sent to the hook `{name}`: `faultline plugin list` shows the \
+             connectors, each with a hook of its name; bind one to it with `faultline plugin install \
+             PLUGIN --as {name}`, or correct the last part of the address"
         ),
     )
 }

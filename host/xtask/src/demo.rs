@@ -132,9 +132,15 @@ fn serve(installation: &Installation) -> Result<()> {
     let mut server = installation.serve(Arc::clone(&interrupted))?;
     let token: Token = installation.ask(&["token", "create", "demo", "--role", "operator"])?;
     show(format_args!(
-        "\nFaultline runs on this data: {}\ntoken: {}\nCtrl-C ends it.",
+        "\nFaultline runs on this data, whose alerts have all ended by now, as nothing repeats them.\n\
+         API: {}\ntoken: {}\nsenders: {}\n\nIn a second terminal, in this folder:\n\
+         export PATH={}:$PATH FAULTLINE_DATA_DIR={}\n\
+         faultline incident list\n\nCtrl-C ends it.",
         server.addresses().api,
-        token.token
+        token.token,
+        server.addresses().intake,
+        installation.program_folder().display(),
+        installation.data().display(),
     ));
     loop {
         let watched = server.processes().wait_until(Instant::now() + WATCH);

@@ -88,8 +88,14 @@ impl Installation {
         self.folder.join("faultline.toml")
     }
 
-    fn data(&self) -> PathBuf {
+    /// Where the data is.
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    /// Where the program is.
+    pub(crate) fn program_folder(&self) -> &Path {
+        self.program.parent().unwrap_or(&self.program)
     }
 
     fn arguments(&self) -> [String; 4] {

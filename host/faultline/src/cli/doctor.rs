@@ -377,7 +377,7 @@ async fn intake(client: &Client, findings: &mut Findings) -> Result<()> {
                 letter.source,
                 short(&letter.message, 120)
             ),
-            "GET /api/v1/dead-letters lists them, and /api/v1/envelopes/POSITION shows one",
+            "`faultline dead-letter list` lists them, and GET /api/v1/envelopes/POSITION shows one",
         ),
     }
     let refusals: Page<Refusal> = client.list("/refusals", ROWS).await?;

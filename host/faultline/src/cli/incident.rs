@@ -20,6 +20,9 @@ use crate::output::{self, short, table, time, word};
 /// How many members are shown with why they are members.
 const MEMBERS_EXPLAINED: usize = 10;
 
+/// How many of the others have a line of their own.
+const MEMBERS_LISTED: usize = 20;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
     /// The incidents, the latest first
@@ -310,8 +313,11 @@ fn members(out: &mut String, incident: &Incident, explained_max: usize) {
             "\n  and {} more; `--all` says why each is one\n",
             others.len()
         );
-        for member in others {
+        for member in others.iter().take(MEMBERS_LISTED) {
             member_line(out, member);
+        }
+        if others.len() > MEMBERS_LISTED {
+            let _ = writeln!(out, "  … and {} others", others.len() - MEMBERS_LISTED);
         }
     }
 }

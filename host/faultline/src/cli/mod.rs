@@ -65,7 +65,8 @@ pub(crate) struct Global {
         env = "FAULTLINE_SERVER"
     )]
     server: Option<String>,
-    /// A token of that server
+    /// A token of that server: the administrator's that its first start showed, or
+    /// one that `faultline token create NAME --role ROLE` made
     #[arg(
         long,
         global = true,

@@ -77,7 +77,8 @@ pub(crate) async fn reach(global: &Global, need: Need, beginning: Beginning) -> 
             );
         }
         output::note(&format!(
-            "There is no data folder {folder} yet: it is made."
+            "There is no data folder {folder} yet: it is made. A server that works with another one \
+             knows nothing of it; `--data-dir` names that."
         ));
     }
     match Folder::take_patiently(&config.data.folder).await? {

@@ -361,10 +361,25 @@ fn manage_plugins(site: &Site, runs: bool) {
     assert_eq!(inspected["version"], "0.2.0");
     assert_eq!(inspected["config"]["deviations"], 3);
 
-    // Of what is there already, an instance is made by its name.
+    make_of_what_is_there(&commands, &config);
+
+    let rows = commands.json(&["audit", "tail", "--action", "instance.", "-n", "500"]);
+    let actions: Vec<&Value> = rows["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|row| row["subject"] == "instance:hello")
+        .map(|row| &row["action"])
+        .collect();
+    assert!(actions.len() >= 4, "{actions:?}");
+    assert_eq!(commands.json(&["audit", "verify"])["intact"], true);
+}
+
+/// An instance of a plugin that is installed, by its name.
+fn make_of_what_is_there(commands: &Commands, config: &str) {
     let mapping =
         json!({"mappings": [{"alert": {"identity": {"check": "{$.check}"}, "title": "x"}}]});
-    fs::write(&config, mapping.to_string()).expect("a file");
+    fs::write(config, mapping.to_string()).expect("a file");
     let by_name = |name| {
         [
             "plugin",
@@ -386,17 +401,6 @@ fn manage_plugins(site: &Site, runs: bool) {
         let refusal = commands.refusal(&by_name(name));
         assert!(refusal.contains(expected), "{name}: {refusal}");
     }
-
-    let rows = commands.json(&["audit", "tail", "--action", "instance.", "-n", "500"]);
-    let actions: Vec<&Value> = rows["items"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter(|row| row["subject"] == "instance:hello")
-        .map(|row| &row["action"])
-        .collect();
-    assert!(actions.len() >= 4, "{actions:?}");
-    assert_eq!(commands.json(&["audit", "verify"])["intact"], true);
 }
 
 fn wait_for_state(commands: &Commands, instance: &str, state: &str) {

@@ -118,8 +118,8 @@ fn not_made(plugin: &Plugin, name: &str, component: &str, made: &[Instance]) -> 
     };
     format!(
         "the bundle is installed{made}, but no instance `{name}` could be made of its component \
-         {component}; if there is one of an earlier version, `faultline plugin upgrade {name} --to \
-         {}`",
+         {component}; `--as` gives it another name, and if `{name}` is of an earlier version of \
+         this plugin, `faultline plugin upgrade {name} --to {}` renews it",
         plugin.bundle.digest
     )
 }
