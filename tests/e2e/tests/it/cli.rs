@@ -388,7 +388,7 @@ fn make_of_what_is_there(commands: &Commands, config: &str) {
             "--as",
             "kuma",
             "--instance-config",
-            &config,
+            config,
         ]
     };
     let made = commands.json(&by_name("faultline/json"));
