@@ -188,7 +188,9 @@ impl Database {
     /// the position that it is derived from. A power cut may take the last of such
     /// commits, but never one before another that stays: then the same is
     /// derived again. So nothing waits for the disk here, and whoever gives
-    /// anything away that it is derived from first commits something else.
+    /// anything away that it is derived from first commits something else by
+    /// [`Database::write`], and something that changes what is there: SQLite does
+    /// not wait for a commit that writes no page.
     pub(crate) async fn write_derived(&self) -> Result<Write, StoreError> {
         self.begin(match self.kind {
             DatabaseKind::Sqlite => "pragma synchronous = normal; begin immediate",

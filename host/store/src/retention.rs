@@ -17,11 +17,14 @@ use crate::Store;
 use crate::audit::{self, AUDIT_BASE};
 use crate::commit::CommitPoint;
 use crate::error::StoreError;
-use crate::setting::setting_write;
+use crate::setting::{setting_read, setting_write};
 
 /// The most envelopes that one statement removes, so that writers do not wait
 /// long.
 const ENVELOPES_PER_STATEMENT: i64 = 2_000;
+
+/// Counts the sweeps.
+const SWEEPS: &str = "sweeps";
 
 /// How long each kind of data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +149,11 @@ impl Store {
         .await?;
         let oldest = now.minus(retention.audit);
         swept.tokens = sweep_tokens(tx, oldest).await?;
+        // SQLite waits for the disk only if there is something to write, and an
+        // update to the same values is nothing.
+        let before = setting_read(tx, SWEEPS).await?;
+        let before: u64 = before.and_then(|count| count.parse().ok()).unwrap_or(0);
+        setting_write(tx, SWEEPS, &before.wrapping_add(1).to_string()).await?;
         transaction.commit(CommitPoint::StateSweep).await?;
         // Only now is on disk what was derived up to there, whatever happens.
         let oldest_envelope = now.minus(retention.journal);

@@ -19,9 +19,9 @@ use faultline_domain::situation::{AlertView, Situation};
 use faultline_store::{
     AlertFilter, ChangeRecord, Checkpoint, Chunk, CommandRecord, CorrelateCommit, DeadLetter,
     DependencyRecord, IncidentFilter, LetterFilter, LetterKind, ObserveCommit, Retention,
-    SourceRecord, StageName, StagePosition, StoreError, Tail, TailsDone, TransitionWrite,
+    SourceRecord, StageName, StagePosition, StoreError, Swept, Tail, TailsDone, TransitionWrite,
 };
-use faultline_test_databases::{Database, on_each_database};
+use faultline_test_databases::{Database, Place, on_each_database};
 
 use crate::{Fresh, at, scope, source};
 
@@ -713,6 +713,24 @@ async fn equal_histories_have_equal_digests(database: Database) {
         .await
         .expect("commits");
     assert_ne!(digest(&one).await, digest(&two).await);
+}
+
+#[tokio::test]
+async fn a_sweep_that_removes_nothing_waits_for_the_disk_all_the_same() {
+    let fresh = Fresh::open(Database::Sqlite).await;
+    let Place::Folder(folder) = &fresh.place else {
+        panic!("SQLite is in a folder");
+    };
+    let log = folder.path().join("state.db-wal");
+    let sweep = async || {
+        let keeps = Retention::default();
+        let swept = fresh.store.sweep(&scope(), &keeps, at(1_000)).await;
+        assert_eq!(swept.expect("sweeps"), Swept::default());
+        std::fs::read(&log).expect("its log")
+    };
+    // Who writes nothing to the log has not waited for it.
+    let first = sweep().await;
+    assert!(sweep().await != first, "nothing was written");
 }
 
 on_each_database!(
