@@ -217,6 +217,8 @@ const fn empty(series: u32) -> Chunk {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn at(secs: u64) -> Timestamp {
@@ -300,20 +302,40 @@ mod tests {
         assert_eq!(chunks.take_full().len(), 1);
     }
 
-    /// Whatever was written when, it goes on as if nothing had been.
+    /// What four series measure in a second.
+    fn measure(chunks: &mut Chunks, secs: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let value = secs as f64;
+        for series in [0, 1, 2, 300] {
+            if secs.is_multiple_of(u64::from(series) % 7 + 1) {
+                chunks.push(series, at(secs), value);
+            }
+        }
+    }
+
+    /// Chunks as the store keeps them: one that comes again takes the place of the
+    /// one before, of which it must be the equal.
+    fn keep(kept: &mut BTreeMap<(u32, Timestamp), Chunk>, chunks: Vec<Chunk>) {
+        for chunk in chunks {
+            let place = (chunk.series, chunk.times[0]);
+            if let Some(before) = kept.insert(place, chunk) {
+                assert_eq!(before, kept[&place], "written anew after a crash");
+            }
+        }
+    }
+
+    /// Whatever was written when, and cut off when, it goes on from the last
+    /// checkpoint as if nothing had been.
     #[test]
     fn what_goes_on_from_tails_writes_the_same_chunks() {
         let mut whole = Chunks::default();
         let mut tails: Vec<Tail> = Vec::new();
         let mut resumed = Chunks::default();
-        let mut written = (Vec::new(), Vec::new());
+        let mut written = (BTreeMap::new(), BTreeMap::new());
+        let mut saved_at = 0;
         for secs in 0..2_000_u64 {
-            for series in [0, 1, 2, 300] {
-                if secs % (u64::from(series) % 7 + 1) == 0 {
-                    whole.push(series, at(secs), 0.5);
-                    resumed.push(series, at(secs), 0.5);
-                }
-            }
+            measure(&mut whole, secs);
+            measure(&mut resumed, secs);
             if secs % 11 == 0 {
                 whole.save();
                 let saved = resumed.save();
@@ -321,13 +343,18 @@ mod tests {
                 for done in saved.done {
                     tails.retain(|tail| tail.band != done.band || tail.ordinal >= done.before);
                 }
+                saved_at = secs;
             }
-            written.0.extend(whole.take_full());
-            written.1.extend(resumed.take_full());
-            if secs % 33 == 0 {
+            keep(&mut written.0, whole.take_full());
+            keep(&mut written.1, resumed.take_full());
+            // At all distances from a checkpoint.
+            if secs % 37 == 0 {
                 resumed = Chunks::default();
                 tails.sort_by_key(|tail| (tail.band, tail.ordinal));
                 resumed.restore(tails.clone());
+                for again in saved_at + 1..=secs {
+                    measure(&mut resumed, again);
+                }
             }
         }
         assert!(written.0.len() > 30, "{}", written.0.len());

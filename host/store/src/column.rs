@@ -14,6 +14,12 @@ const COMPRESS_LEVEL: usize = 4;
 pub(crate) enum ColumnError {
     #[error("too short")]
     Short,
+    #[error("too long")]
+    Long,
+    #[error("columns of different lengths")]
+    Uneven,
+    #[error("series {0}, which does not belong there")]
+    Foreign(u32),
     #[error(transparent)]
     Pco(#[from] PcoError),
 }
@@ -32,7 +38,7 @@ pub(crate) fn expand<T: Number>(data: &[u8]) -> Result<Vec<T>, ColumnError> {
 /// Adds a column.
 pub(crate) fn append<T: Number>(data: &mut Vec<u8>, numbers: &[T]) -> Result<(), ColumnError> {
     let column = compress(numbers)?;
-    let length = u32::try_from(column.len()).unwrap_or(u32::MAX);
+    let length = u32::try_from(column.len()).map_err(|_| ColumnError::Long)?;
     data.extend(length.to_be_bytes());
     data.extend(column);
     Ok(())

@@ -234,24 +234,16 @@ impl Store {
         // What a tail has may be in a chunk by now, and chunks of what came again
         // from the journal after a crash may overlap.
         samples.sort_by_key(|(at, _)| *at);
-        samples.dedup_by_key(|(at, _)| *at);
+        samples.dedup_by(|again, (at, value)| {
+            let is_same = again.0 == *at;
+            debug_assert!(
+                !is_same || again.1.to_bits() == value.to_bits(),
+                "series {series} has {value} and {} at {at}",
+                again.1
+            );
+            is_same
+        });
         Ok(samples)
-    }
-
-    /// Those that stand in tails.
-    async fn tail_samples(
-        &self,
-        scope: &ScopeName,
-        series: u32,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<(Timestamp, f64)>, StoreError> {
-        let tails = self.tails_between(scope, band(series), from, to).await?;
-        let all = tails.into_iter().flat_map(|tail| tail.samples);
-        Ok(all
-            .filter(|(of, at, _)| *of == series && (from..=to).contains(at))
-            .map(|(_, at, value)| (at, value))
-            .collect())
     }
 }
 
@@ -407,6 +399,9 @@ fn decode(mut data: &[u8]) -> Result<Vec<(Timestamp, f64)>, StoreError> {
     let corrupt = |error| StoreError::corrupt("series_chunk", error);
     let times: Vec<u64> = column::take(&mut data).map_err(corrupt)?;
     let values: Vec<f64> = column::expand(data).map_err(corrupt)?;
+    if times.len() != values.len() {
+        return Err(corrupt(column::ColumnError::Uneven));
+    }
     Ok(times
         .into_iter()
         .map(Timestamp::from_micros)

@@ -55,19 +55,47 @@ impl Store {
     /// # Errors
     /// If the database refuses, or a tail cannot be read.
     pub async fn tail_list(&self, scope: &ScopeName, band: u32) -> Result<Vec<Tail>, StoreError> {
-        self.tails_between(scope, band, Timestamp::ZERO, Timestamp::MAX)
-            .await
+        let rows = self.tail_rows(scope, band, Timestamp::ZERO, Timestamp::MAX);
+        let tails = rows.await?.into_iter();
+        tails
+            .map(|(ordinal, data)| Tail::decode(band, unsigned(ordinal), &data))
+            .collect::<Result<_, _>>()
+            .map_err(corrupt)
     }
 
-    /// Those with something from one time to another, both included.
-    pub(crate) async fn tails_between(
+    /// The samples of one series that stand in tails, from one time to another,
+    /// both included. One tail at a time is expanded: beside that series stand
+    /// 255 others.
+    pub(crate) async fn tail_samples(
+        &self,
+        scope: &ScopeName,
+        series: u32,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, f64)>, StoreError> {
+        let mut samples = Vec::new();
+        for (ordinal, data) in self.tail_rows(scope, band(series), from, to).await? {
+            let tail = Tail::decode(band(series), unsigned(ordinal), &data).map_err(corrupt)?;
+            let of_it = tail.samples.into_iter();
+            samples.extend(
+                of_it
+                    .filter(|(of, at, _)| *of == series && (from..=to).contains(at))
+                    .map(|(_, at, value)| (at, value)),
+            );
+        }
+        Ok(samples)
+    }
+
+    /// Ordinals and bytes of those with something from one time to another, both
+    /// included.
+    async fn tail_rows(
         &self,
         scope: &ScopeName,
         band: u32,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Tail>, StoreError> {
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+    ) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let rows = sqlx::query_as(
             "select ordinal, data from series_tail where scope = $1 and band = $2 \
              and start <= $4 and finish >= $3 order by ordinal",
         )
@@ -77,11 +105,7 @@ impl Store {
         .bind(to.as_i64())
         .fetch_all(self.state.read())
         .await?;
-        let tails = rows.into_iter();
-        tails
-            .map(|(ordinal, data)| Tail::decode(band, unsigned(ordinal), &data))
-            .collect::<Result<_, _>>()
-            .map_err(corrupt)
+        Ok(rows)
     }
 }
 
@@ -123,15 +147,24 @@ impl Tail {
 
     fn decode(band: u32, ordinal: u64, mut data: &[u8]) -> Result<Self, ColumnError> {
         let rest = &mut data;
-        let series: Vec<u32> = column::take(rest)?;
+        let series: Vec<u32> = own(band, column::take(rest)?)?;
         let times: Vec<u64> = column::take(rest)?;
+        if series.len() != times.len() {
+            return Err(ColumnError::Uneven);
+        }
         let closed = series
             .into_iter()
             .zip(times.into_iter().map(Timestamp::from_micros))
             .collect();
-        let series: Vec<u32> = column::take(rest)?;
+        let series: Vec<u32> = own(band, column::take(rest)?)?;
         let times: Vec<u64> = column::take(rest)?;
         let values: Vec<f64> = column::take(rest)?;
+        if [times.len(), values.len()] != [series.len(); 2] {
+            return Err(ColumnError::Uneven);
+        }
+        if !rest.is_empty() {
+            return Err(ColumnError::Long);
+        }
         let times = times.into_iter().map(Timestamp::from_micros);
         let samples = series.into_iter().zip(times).zip(values);
         Ok(Self {
@@ -142,6 +175,14 @@ impl Tail {
                 .map(|((series, at), value)| (series, at, value))
                 .collect(),
         })
+    }
+}
+
+/// Numbers of series, all of the band.
+fn own(of: u32, series: Vec<u32>) -> Result<Vec<u32>, ColumnError> {
+    match series.iter().find(|series| band(**series) != of) {
+        Some(foreign) => Err(ColumnError::Foreign(*foreign)),
+        None => Ok(series),
     }
 }
 
@@ -217,8 +258,36 @@ mod tests {
             let data = tail.encode().expect("encodes");
             let read = Tail::decode(tail.band, tail.ordinal, &data);
             assert_eq!(read.expect("decodes"), tail);
-            assert!(Tail::decode(0, 0, &data[..data.len() - 1]).is_err());
+            let shorter = &data[..data.len() - 1];
+            assert!(Tail::decode(tail.band, 0, shorter).is_err());
+            let longer = [data.as_slice(), &[0]].concat();
+            assert!(Tail::decode(tail.band, 0, &longer).is_err());
         }
         assert!(Tail::decode(0, 0, &[]).is_err());
+    }
+
+    #[test]
+    fn columns_that_do_not_belong_together_are_refused() {
+        let of = |closed: (&[u32], &[u64]), series: &[u32], times: &[u64], values: &[f64]| {
+            let mut data = Vec::new();
+            column::append(&mut data, closed.0).expect("encodes");
+            column::append(&mut data, closed.1).expect("encodes");
+            column::append(&mut data, series).expect("encodes");
+            column::append(&mut data, times).expect("encodes");
+            column::append(&mut data, values).expect("encodes");
+            Tail::decode(2, 0, &data)
+        };
+        assert!(of((&[513], &[9]), &[512], &[1], &[0.5]).is_ok());
+        let bad = [
+            of((&[513], &[]), &[512], &[1], &[0.5]),
+            of((&[513], &[9]), &[512, 512], &[1], &[0.5]),
+            of((&[513], &[9]), &[512], &[1, 2], &[0.5]),
+            of((&[513], &[9]), &[512], &[1], &[]),
+            of((&[511], &[9]), &[512], &[1], &[0.5]),
+            of((&[513], &[9]), &[u32::MAX], &[1], &[0.5]),
+        ];
+        for decoded in bad {
+            assert!(decoded.is_err(), "{decoded:?}");
+        }
     }
 }
