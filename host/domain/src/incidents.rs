@@ -114,7 +114,7 @@ pub enum Refusal {
     /// In the same round another correlator opened it, and folded it away.
     #[error("{0} was opened of the same alerts a moment ago")]
     OpenedBefore(IncidentId),
-    /// Evidence that speaks of what was not shown.
+    /// It speaks of what was not shown.
     #[error("refers to {0}, which is not in the situation")]
     UnknownReference(String),
     /// A limit.
@@ -390,7 +390,7 @@ impl Incidents {
             Proposal::Join {
                 target, members, ..
             } => {
-                let id = self.target(target, tags)?;
+                let id = self.target(bench, target, tags)?;
                 self.decide_join(bench, id, members, &because)
             }
             Proposal::Merge { keep, fold, .. } => self.decide_merge(bench, *keep, fold, &because),
@@ -401,12 +401,12 @@ impl Incidents {
                 members,
                 ..
             } => {
-                self.check_split(*incident, members)?;
+                self.check_split(bench, *incident, members)?;
                 let from = Some(*incident);
                 self.decide_open(bench, tags, (tag, title), members, &because, from)
             }
             Proposal::Blame { target, cause, .. } => {
-                let id = self.target(target, tags)?;
+                let id = self.target(bench, target, tags)?;
                 self.decide_blame(bench, id, cause, because)
             }
         }
@@ -525,7 +525,7 @@ impl Incidents {
         }
         let mut members_after = 0;
         for id in fold.iter().chain([&keep]) {
-            let incident = self.by_id.get(id).ok_or(Refusal::UnknownIncident(*id))?;
+            let incident = self.shown(bench, *id)?;
             members_after += incident.members.len();
         }
         if members_after > self.policy.members_max {
@@ -571,8 +571,13 @@ impl Incidents {
         Ok(events)
     }
 
-    fn check_split(&self, id: IncidentId, members: &[AlertId]) -> Result<(), Refusal> {
-        let incident = self.by_id.get(&id).ok_or(Refusal::UnknownIncident(id))?;
+    fn check_split(
+        &self,
+        bench: &Bench<'_>,
+        id: IncidentId,
+        members: &[AlertId],
+    ) -> Result<(), Refusal> {
+        let incident = self.shown(bench, id)?;
         for alert in members {
             if !incident.members.contains_key(alert) {
                 return Err(Refusal::NotMember {
@@ -625,14 +630,24 @@ impl Incidents {
         Ok(self.happen(id, bench.author, bench.moment, vec![blamed]))
     }
 
+    /// One that is not closed, and that the correlator was told of.
+    fn shown(&self, bench: &Bench<'_>, id: IncidentId) -> Result<&Arc<Incident>, Refusal> {
+        let incident = self.by_id.get(&id).ok_or(Refusal::UnknownIncident(id))?;
+        if bench.contents.has_incident(id) {
+            Ok(incident)
+        } else {
+            Err(Refusal::UnknownReference(id.to_string()))
+        }
+    }
+
     fn target(
         &self,
+        bench: &Bench<'_>,
         target: &Target,
         tags: &BTreeMap<String, IncidentId>,
     ) -> Result<IncidentId, Refusal> {
         match target {
-            Target::Incident(id) if self.by_id.contains_key(id) => Ok(*id),
-            Target::Incident(id) => Err(Refusal::UnknownIncident(*id)),
+            Target::Incident(id) => self.shown(bench, *id).map(|incident| incident.id),
             Target::Opening(tag) => tags
                 .get(tag)
                 .copied()

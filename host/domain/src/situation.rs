@@ -111,6 +111,7 @@ pub struct Situation {
 pub struct Contents<'a> {
     alerts: HashMap<AlertId, &'a AlertView>,
     changes: HashMap<ChangeId, &'a Change>,
+    incidents: HashSet<IncidentId>,
     entities: HashSet<&'a Entity>,
     edges: HashSet<(&'a Entity, &'a Entity)>,
 }
@@ -142,6 +143,12 @@ impl Situation {
                 .iter()
                 .map(|change| (change.id, change))
                 .collect(),
+            incidents: self
+                .incidents
+                .iter()
+                .map(|incident| incident.id)
+                .chain(self.membership.values().copied())
+                .collect(),
             entities,
             edges,
         }
@@ -152,6 +159,11 @@ impl<'a> Contents<'a> {
     /// The alert with this id.
     pub fn alert(&self, id: AlertId) -> Option<&'a AlertView> {
         self.alerts.get(&id).copied()
+    }
+
+    /// Whether the situation has this incident, or an alert that is a member of it.
+    pub fn has_incident(&self, id: IncidentId) -> bool {
+        self.incidents.contains(&id)
     }
 
     /// Whether the situation has what the reference speaks of.

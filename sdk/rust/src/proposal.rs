@@ -16,7 +16,7 @@ impl Situation {
         self.news.iter().filter_map(|id| self.alert(id))
     }
 
-    /// The open incident that this alert is a member of, if it is shown.
+    /// The incident, not closed, that this alert is a member of, if it is shown.
     pub fn incident_of(&self, alert: &AlertView) -> Option<&IncidentView> {
         let id = alert.incident.as_ref()?;
         self.incidents.iter().find(|incident| incident.id == *id)

@@ -240,7 +240,11 @@ impl Bench {
             }],
             state: None,
         };
-        let situation = Situation::default();
+        let shown = incidents.iter().map(|incident| Arc::new(incident.view()));
+        let situation = Situation {
+            incidents: shown.collect(),
+            ..Situation::default()
+        };
         let (events, refused) = incidents.propose(verdict, &situation, &correlator(), moment);
         assert!(refused.is_empty(), "{refused:?}");
         let mut touched = touched(&incidents, &events);

@@ -107,6 +107,8 @@ impl World {
             proposals,
             state: None,
         };
+        let shown = self.incidents.iter().map(|one| Arc::new(one.view()));
+        self.situation.incidents = shown.collect();
         let (events, refused) =
             self.incidents
                 .propose(verdict, &self.situation, author, moment(secs));
@@ -547,4 +549,35 @@ fn correlators_are_shown_what_most_members_concern() {
     assert_eq!(view.entities.len(), 50);
     assert_eq!(view.entities[0], shared);
     assert_eq!(view.entities[1].name(), "a00");
+}
+
+#[test]
+fn what_was_not_shown_is_no_target() {
+    let mut world = World::new(&["a", "b", "c"]);
+    let incident = world.opened(&["a", "b"]);
+    let join = || Verdict {
+        proposals: vec![Proposal::Join {
+            target: Target::Incident(incident),
+            members: vec![id("c")],
+            because: because(0.9),
+        }],
+        state: None,
+    };
+    let author = author();
+    let mut ask = |situation: &Situation| {
+        let (events, refused) = world
+            .incidents
+            .propose(join(), situation, &author, moment(30));
+        let refusals: Vec<Refusal> = refused.into_iter().map(|it| it.refusal).collect();
+        (words(&events), refusals)
+    };
+    let mut situation = Situation {
+        incidents: Vec::new(),
+        ..world.situation.clone()
+    };
+    let unknown = Refusal::UnknownReference(incident.to_string());
+    assert_eq!(ask(&situation), (vec![], vec![unknown]));
+    // A member of it that is shown names it.
+    situation.membership.insert(id("a"), incident);
+    assert_eq!(ask(&situation), (vec!["joined"], vec![]));
 }
