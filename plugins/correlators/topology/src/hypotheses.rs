@@ -2,11 +2,10 @@
 //! named.
 //!
 //! An incident is judged again when its members, the changes around it or the
-//! topology near it are not what they were, as long as one of its members
-//! fires. Of the outcome only what matters is
-//! said: a suspect that is new, one whose confidence moved by a step or about
-//! whom something else is to be said, all of them when another came first, and
-//! those that are suspects no more.
+//! topology near it are not what they were, but not when members have only left
+//! the view. Of the outcome only what matters is said: a suspect that is new, one
+//! whose confidence moved by a step or about whom something else is to be said, all
+//! of them when another came first, and those that are suspects no more.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use faultline_sdk::{Because, Cause, Evidence, Proposal};
 use crate::arguments::Court;
 use crate::config::Config;
 use crate::measure::{fold, hash};
-use crate::memory::{Held, Judged, Memory};
+use crate::memory::{Grounds, Held, Judged, Memory};
 use crate::proposals::{Plan, StandsFor};
 use crate::reach::Reaches;
 use crate::scene::{AlertIndex, Scene};
@@ -44,12 +43,10 @@ pub(crate) fn judge(
     for (plan, before) in unheard_first(scene, memory, plans) {
         let members = flare(scene, config, &plan.members);
         let grounds = grounds(scene, config, &members);
-        // Of what is over, ever less is shown: who judged it by that would take
-        // back what was well founded.
-        let is_over = !members
-            .iter()
-            .any(|&member| scene.alerts[member].view.firing);
-        if is_over || before.grounds == grounds {
+        if members.is_empty() || before.grounds.hash == grounds.hash {
+            continue;
+        }
+        if has_faded(scene, plan, &before.grounds, &members) {
             continue;
         }
         if incidents_left == 0 || suspects_left == 0 {
@@ -92,7 +89,7 @@ fn unheard_first<'p>(
             (plan, before.cloned().unwrap_or_default())
         })
         .collect();
-    heard.sort_by_key(|(_, before)| before.grounds != 0);
+    heard.sort_by_key(|(_, before)| before.grounds.hash != 0);
     heard
 }
 
@@ -119,26 +116,46 @@ fn flare(scene: &Scene<'_>, config: &Config, members: &[AlertIndex]) -> Vec<Aler
         .collect()
 }
 
-/// All that a judgement rests on, hashed; never 0.
-fn grounds(scene: &Scene<'_>, config: &Config, members: &[AlertIndex]) -> u64 {
-    let mut grounds = 1;
+/// Whether less is seen of what was judged before. What has been over for some
+/// time is shown no more, and who judged by the rest would take back what was well
+/// founded. What began after all of it is trouble of its own.
+fn has_faded(scene: &Scene<'_>, plan: &Plan, before: &Grounds, members: &[AlertIndex]) -> bool {
+    let StandsFor::Incident(incident) = plan.stands_for else {
+        return false;
+    };
+    let case = &scene.incidents[incident];
+    let is_whole = u32::try_from(case.members.len()).is_ok_and(|shown| shown >= case.view.size);
+    let started = |&member: &AlertIndex| scene.alerts[member].view.started;
+    let is_new = members.iter().map(started).min() > Some(before.latest);
+    !is_whole && !is_new && members.len() < before.members
+}
+
+/// All that a judgement rests on.
+fn grounds(scene: &Scene<'_>, config: &Config, members: &[AlertIndex]) -> Grounds {
+    let mut all = 1;
     let mut onset = scene.now;
+    let mut latest = 0;
     for &member in members {
         let alert = &scene.alerts[member];
-        grounds = fold(fold(grounds, alert.key), alert.view.started);
+        all = fold(fold(all, alert.key), alert.view.started);
+        latest = latest.max(alert.view.started);
         onset = onset.min(alert.view.started);
         for &entity in &alert.entities {
             let providers = scene.graph.providers(entity).len();
             let dependents = scene.graph.dependents(entity).len();
-            grounds = fold(grounds, u64::try_from(providers).unwrap_or(0));
-            grounds = fold(grounds, u64::try_from(dependents).unwrap_or(0));
+            all = fold(all, u64::try_from(providers).unwrap_or(0));
+            all = fold(all, u64::try_from(dependents).unwrap_or(0));
         }
     }
     let oldest = onset.saturating_sub(config.change_window());
     for deed in scene.changes.iter().filter(|deed| deed.view.at >= oldest) {
-        grounds = fold(fold(grounds, hash(&[&deed.view.id])), deed.view.at);
+        all = fold(fold(all, hash(&[&deed.view.id])), deed.view.at);
     }
-    grounds.max(1)
+    Grounds {
+        hash: all.max(1),
+        members: members.len(),
+        latest,
+    }
 }
 
 /// What is to be said, and what stands afterwards.
@@ -148,7 +165,7 @@ fn renew(
     causes: &Causes<'_, '_>,
     plan: &Plan,
     before: &Judged,
-    grounds: u64,
+    grounds: Grounds,
 ) -> (Vec<Proposal>, Judged) {
     let scene = court.scene;
     let named = named(court, config, before);

@@ -51,6 +51,7 @@ impl Correlator for Topology {
     type State = Memory;
 
     const STATE_NAME: &'static str = "faultline/topology";
+    const STATE_VERSION: u32 = 2;
 
     fn correlate(
         config: &Config,

@@ -42,10 +42,21 @@ pub struct Memory {
 /// What was said about the causes of one incident.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Judged {
-    /// What it was judged on, hashed. The same again needs no thought.
-    pub(crate) grounds: u64,
+    /// What it was judged on. The same again needs no thought.
+    pub(crate) grounds: Grounds,
     /// Each cause that stands, by its key.
     pub(crate) held: BTreeMap<u64, Held>,
+}
+
+/// What a judgement rests on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Grounds {
+    /// All of it; 0 only if there was none.
+    pub(crate) hash: u64,
+    /// How many members.
+    pub(crate) members: usize,
+    /// When the last of them began.
+    pub(crate) latest: Timestamp,
 }
 
 /// What was said about one cause.
