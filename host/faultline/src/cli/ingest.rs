@@ -145,6 +145,10 @@ pub(crate) async fn run(global: &Global, args: &IngestArgs) -> Result<()> {
         bail!("`--intake` says where the server that `--server` names takes things in: name it");
     }
     let headers = extra_headers(args)?;
+    // Before a data folder is begun for what is not there.
+    for file in args.files.iter().filter(|file| *file != Path::new("-")) {
+        fs::metadata(file).with_context(|| format!("reading {}", file.display()))?;
+    }
     let reached = reach(global, Need::Work, Beginning::Made).await?;
     let done = ingest(&reached, args, &headers).await;
     let worked = match &done {

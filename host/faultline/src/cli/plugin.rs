@@ -209,9 +209,14 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     {
         return inspect_folder(global, Path::new(what));
     }
-    let beginning = match &command {
-        PluginCommand::Install(_) => Beginning::Made,
-        _ => Beginning::Refused,
+    // One that cannot be read begins no data folder.
+    let bundle = match &command {
+        PluginCommand::Install(args) => install::read(args)?,
+        _ => None,
+    };
+    let beginning = match bundle {
+        Some(_) => Beginning::Made,
+        None => Beginning::Refused,
     };
     let reached = reach(global, Need::Answers, beginning).await?;
     if reached.is_own() && !global.json {
@@ -221,7 +226,9 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     let done = match &command {
         PluginCommand::List => list(client, global).await,
         PluginCommand::Inspect { what } => inspect(client, global, what).await,
-        PluginCommand::Install(args) => install::install(client, global, args).await,
+        PluginCommand::Install(args) => {
+            install::install(client, global, args, bundle.as_ref()).await
+        }
         PluginCommand::Upgrade(args) => upgrade(client, global, args).await,
         PluginCommand::Configure(args) => configure(client, global, args).await,
         PluginCommand::Grant(args) => grants::grant(client, global, args).await,

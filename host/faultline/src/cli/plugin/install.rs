@@ -14,16 +14,34 @@ use super::{Global, InstallArgs, read_json};
 use crate::client::{Client, escape};
 use crate::output::{self, word};
 
-pub(super) async fn install(client: &Client, global: &Global, args: &InstallArgs) -> Result<()> {
+/// The bundle in the folder that is named; none if none is. Read before anything
+/// is done, so that what is wrong with it is said with its path.
+pub(super) fn read(args: &InstallArgs) -> Result<Option<Bundle>> {
+    if !args.bundle.is_dir() {
+        return Ok(None);
+    }
+    let bundle = Bundle::read_folder(&args.bundle)?;
+    chosen(args, names_of(&bundle))?;
+    Ok(Some(bundle))
+}
+
+/// The names of a bundle's components.
+fn names_of(bundle: &Bundle) -> impl Iterator<Item = String> {
+    let components = bundle.manifest().components.iter();
+    components.map(|component| component.name.clone())
+}
+
+pub(super) async fn install(
+    client: &Client,
+    global: &Global,
+    args: &InstallArgs,
+    bundle: Option<&Bundle>,
+) -> Result<()> {
     let config = args.instance_config.as_deref().map(read_json).transpose()?;
     let mut text = String::new();
-    let (plugin, components) = if args.bundle.is_dir() {
-        // Read here, so that what is wrong with it is said with its path; and
-        // looked through before anything is done.
-        let bundle = Bundle::read_folder(&args.bundle)?;
-        let components = bundle.manifest().components.iter();
-        let components = chosen(args, components.map(|component| component.name.clone()))?;
-        let plugin = send(client, args, &bundle).await?;
+    let (plugin, components) = if let Some(bundle) = bundle {
+        let components = chosen(args, names_of(bundle))?;
+        let plugin = send(client, args, bundle).await?;
         let sent = &plugin.bundle;
         let _ = writeln!(
             text,
