@@ -33,7 +33,7 @@ impl Dialect {
                 Dialect::Otlp(encoding.unwrap_or(Encoding::Json))
             }
             Endpoint::Alerts => Dialect::Alertmanager,
-            Endpoint::RemoteWrite | Endpoint::Hook => Dialect::Problem,
+            Endpoint::RemoteWrite | Endpoint::Events | Endpoint::Hook => Dialect::Problem,
         }
     }
 }
@@ -61,7 +61,7 @@ pub(crate) fn accepted(
     match (rejected, endpoint) {
         (Some(checked), _) => text(dialect, StatusCode::BAD_REQUEST, &reasons(checked)),
         (None, Endpoint::RemoteWrite) => empty(StatusCode::NO_CONTENT),
-        (None, Endpoint::Hook) => empty(StatusCode::ACCEPTED),
+        (None, Endpoint::Events | Endpoint::Hook) => empty(StatusCode::ACCEPTED),
         (None, _) => empty(StatusCode::OK),
     }
 }

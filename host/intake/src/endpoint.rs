@@ -19,6 +19,9 @@ pub enum Endpoint {
     RemoteWrite,
     /// `POST /api/v2/alerts`.
     Alerts,
+    /// `POST /events`: the hook of the source [`Endpoint::EVENTS`], where senders
+    /// of CloudEvents expect one.
+    Events,
     /// `POST /hooks/{source}`.
     Hook,
 }
@@ -32,6 +35,9 @@ pub(crate) struct Media {
 }
 
 impl Endpoint {
+    /// The source of what comes to `/events`, and the name of its hook.
+    pub(crate) const EVENTS: &str = "cloudevents";
+
     /// One word, as counted.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +46,7 @@ impl Endpoint {
             Endpoint::OtlpTraces => "otlp-traces",
             Endpoint::RemoteWrite => "remote-write",
             Endpoint::Alerts => "alertmanager-alerts",
+            Endpoint::Events => "events",
             Endpoint::Hook => "hook",
         }
     }
@@ -52,6 +59,7 @@ impl Endpoint {
             Endpoint::OtlpTraces => "/v1/traces",
             Endpoint::RemoteWrite => "/api/v1/write",
             Endpoint::Alerts => "/api/v2/alerts",
+            Endpoint::Events => "/events",
             Endpoint::Hook => "/hooks/{source}",
         }
     }
@@ -64,7 +72,7 @@ impl Endpoint {
             Endpoint::OtlpTraces => Some(Format::OtlpTraces),
             Endpoint::RemoteWrite => Some(Format::RemoteWrite),
             Endpoint::Alerts => Some(Format::AlertmanagerAlerts),
-            Endpoint::Hook => None,
+            Endpoint::Events | Endpoint::Hook => None,
         }
     }
 
@@ -74,6 +82,7 @@ impl Endpoint {
             Endpoint::OtlpMetrics | Endpoint::OtlpLogs | Endpoint::OtlpTraces => "otlp",
             Endpoint::RemoteWrite => "remote-write",
             Endpoint::Alerts => "alertmanager-api",
+            Endpoint::Events => Self::EVENTS,
             Endpoint::Hook => "hook",
         }
     }
@@ -88,7 +97,7 @@ impl Endpoint {
             ],
             Endpoint::RemoteWrite => &["application/x-protobuf"],
             Endpoint::Alerts => &["application/json"],
-            Endpoint::Hook => &[],
+            Endpoint::Events | Endpoint::Hook => &[],
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn router(door: Door) -> Router {
             receiving(Endpoint::RemoteWrite),
         )
         .route(Endpoint::Alerts.route(), receiving(Endpoint::Alerts))
+        .route(Endpoint::Events.route(), post(events))
         .route(Endpoint::Hook.route(), post(hook))
         .route("/healthz", get(health))
         .method_not_allowed_fallback(method_not_allowed)
@@ -41,6 +42,11 @@ fn receiving(endpoint: Endpoint) -> MethodRouter<Door> {
             door.receive(endpoint, None, request).await
         },
     )
+}
+
+async fn events(State(door): State<Door>, request: Request<Body>) -> Response {
+    let hook = Some(Endpoint::EVENTS.to_owned());
+    door.receive(Endpoint::Events, hook, request).await
 }
 
 async fn hook(
@@ -66,7 +72,7 @@ async fn method_not_allowed(request: Request<Body>) -> Response {
 async fn not_found() -> Response {
     answer::problem(
         StatusCode::NOT_FOUND,
-        "senders send to /v1/metrics, /v1/logs, /v1/traces, /api/v1/write, /api/v2/alerts and \
-         /hooks/{source}",
+        "senders send to /v1/metrics, /v1/logs, /v1/traces, /api/v1/write, /api/v2/alerts, \
+         /events and /hooks/{source}",
     )
 }

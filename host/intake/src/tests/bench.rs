@@ -212,9 +212,14 @@ pub(crate) fn access() -> Access {
 fn hooks() -> HookTable {
     let table = HookTable::default();
     let github = InstanceName::new("github").expect("a name");
+    let events = InstanceName::new("events").expect("a name");
     table.replace(
-        ["deploys", "checkout"]
-            .map(|source| (SourceName::new(source).expect("a name"), github.clone())),
+        [
+            ("deploys", &github),
+            ("checkout", &github),
+            ("cloudevents", &events),
+        ]
+        .map(|(source, reader)| (SourceName::new(source).expect("a name"), reader.clone())),
     );
     table
 }

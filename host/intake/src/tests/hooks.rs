@@ -77,3 +77,20 @@ async fn a_token_of_one_source_cannot_send_as_another() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(bench.stored()[0].source.as_str(), "checkout");
 }
+
+#[tokio::test]
+async fn events_have_an_address_of_their_own() {
+    let bench = Bench::new();
+    let event = ("content-type", "application/cloudevents+json");
+    let answer = bench.post("/events", &[event], "{}").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let stored = &bench.stored()[0];
+    assert_eq!(stored.source.as_str(), "cloudevents");
+    assert_eq!(stored.format.to_string(), "connector:events");
+    let answer = bench.post("/events", &[NOBODY, event], "{}").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let authorisation = format!("Bearer {TOKEN_OF_CHECKOUT}");
+    let headers = [("authorization", authorisation.as_str()), event];
+    let answer = bench.post("/events", &headers, "{}").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}

@@ -7,6 +7,7 @@
 
 mod cli;
 mod compile;
+mod events;
 mod faults;
 mod guests;
 mod hostile;
