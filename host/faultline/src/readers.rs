@@ -14,8 +14,10 @@ use crate::config::Config;
 const PROMETHEUS: &str = "prometheus";
 
 /// What the reader of remote write may remember of each series that there may
-/// be: of one that it has seen lately, and of one that it is about to forget. If
-/// that were enough for most of them only, it would be of no use at all, since
+/// be: of one that it has seen lately, and of one that it is about to forget. That
+/// is enough for 256 bytes of labels each. With more on the average, or with many
+/// buckets of histograms, which it remembers too and which are no series, it can
+/// become too little for all of them; and then it is of no use at all, since
 /// senders name all of theirs in turn.
 const SERIES_CACHE_BYTES_EACH: usize = 2 * 1_536;
 

@@ -250,7 +250,8 @@ impl<T: Eq + std::hash::Hash> Numbered<T> {
     /// them would take the memory of two.
     fn hold(&mut self, number: u32, thing: &Arc<T>) {
         if let Some(held) = self.things.get_mut(number as usize) {
-            *held = Arc::clone(thing);
+            let former = std::mem::replace(held, Arc::clone(thing));
+            self.places.remove(&Arc::as_ptr(&former).addr());
             self.numbers.remove(thing);
             self.numbers.insert(Arc::clone(thing), number);
         }

@@ -127,7 +127,7 @@ fn try_target(tool: &Path, name: &str, seconds: u32) -> Result<Option<String>> {
 /// cargo-fuzz on our crate. Its flags to the compiler are not stable ones, so the
 /// compiler is told that this is meant.
 fn cargo_fuzz(tool: &Path, what: &str) -> Command {
-    let mut command = Command::new(tool);
+    let mut command = install::untold(tool);
     command
         .current_dir(workspace())
         .env("RUSTC_BOOTSTRAP", "1")

@@ -6,6 +6,7 @@
 //! root the error names the command to run. Services that a package would
 //! start are kept from starting, as tasks run the programs themselves.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -150,11 +151,16 @@ const OF_THIS_PROGRAM: [&str; 4] = [
     "CARGO_CRATE_",
 ];
 
-/// The Cargo that started us, as if nobody had started it: build scripts that
-/// ask for the folder of a package would run anew because they see ours, and
-/// then again when somebody calls Cargo by hand.
+/// The Cargo that started us.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    untold(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A Cargo, or what starts one, that is not told of this program: build scripts
+/// that ask for the folder of a package would run anew because they see ours, and
+/// then again when somebody calls Cargo by hand.
+pub(crate) fn untold(program: impl AsRef<OsStr>) -> Command {
+    let mut cargo = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let of_this = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
         if OF_THIS_PROGRAM.iter().any(of_this) {

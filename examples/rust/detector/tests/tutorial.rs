@@ -17,12 +17,14 @@ fn the_pieces_of_the_tutorial_make_the_example() {
 }
 
 #[test]
-fn so_do_its_schema_and_the_beginning_of_its_manifest() {
+fn so_do_its_schema_and_what_its_manifest_says_of_the_component() {
     assert!(pieces("json").contains(&include_str!("../../detector.schema.json")));
     let manifest = include_str!("../../plugin.toml");
-    assert!(
-        pieces("toml")
-            .iter()
-            .any(|piece| piece.starts_with("schema = 1") && manifest.starts_with(piece))
-    );
+    let pieces = pieces("toml");
+    let piece = pieces.iter().find(|piece| piece.starts_with("schema = 1"));
+    let (plugin, component) = piece
+        .and_then(|piece| piece.split_once("[[component]]"))
+        .expect("a manifest");
+    assert!(manifest.contains(component));
+    assert!(plugin.contains("id = \"example/hello-detector\""));
 }

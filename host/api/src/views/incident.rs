@@ -42,7 +42,7 @@ pub struct IncidentSummary {
     pub members_total: u64,
     /// How many of them fire.
     pub members_firing: u64,
-    /// What its members concern, as `kind/name`: the first twenty.
+    /// What its members concern, as `kind/name`: the twenty that most of them do.
     pub entities: Vec<String>,
     /// How many entities there are.
     pub entities_total: u64,
