@@ -4,8 +4,8 @@
 use axum::http::HeaderMap;
 use thiserror::Error;
 
-/// Kept unless configured otherwise: attributes of CloudEvents in binary mode,
-/// and what says which of a sender's events a webhook is.
+/// Kept anyway: attributes of CloudEvents in binary mode, and what says which of a
+/// sender's events a webhook is.
 const PATTERNS_DEFAULT: &[&str] = &["ce-*", "user-agent", "x-*-event", "x-event-*"];
 
 /// Headers with one of these in their name carry credentials.
@@ -53,15 +53,17 @@ pub enum BadPattern {
 }
 
 impl KeptHeaders {
-    /// Keeps the headers with these names, in which one `*` stands for
-    /// anything.
+    /// Keeps the headers with these names, in which one `*` stands for anything,
+    /// beside those that are kept anyway.
     ///
     /// # Errors
     /// If one of them cannot be the name of a header, or is that of a
     /// credential.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, BadPattern> {
-        let patterns = patterns.into_iter().map(|pattern| {
-            let pattern = pattern.as_ref().to_ascii_lowercase();
+        let anyway = PATTERNS_DEFAULT.iter().map(|pattern| (*pattern).to_owned());
+        let more = patterns.into_iter();
+        let patterns = anyway.chain(more.map(|pattern| pattern.as_ref().to_ascii_lowercase()));
+        let patterns = patterns.map(|pattern| {
             let name_like = |c: char| c.is_ascii_alphanumeric() || "-_*".contains(c);
             let has_letters = pattern.contains(|c: char| c.is_ascii_alphanumeric());
             if !has_letters || !pattern.chars().all(name_like) || pattern.matches('*').count() > 1 {
@@ -105,7 +107,7 @@ impl KeptHeaders {
 
 impl Default for KeptHeaders {
     fn default() -> Self {
-        Self::new(PATTERNS_DEFAULT).expect("the patterns are good, as a test says")
+        Self::new([""; 0]).expect("the patterns are good, as a test says")
     }
 }
 
@@ -150,8 +152,9 @@ mod tests {
         ];
         let expected = ["ce-id", "user-agent", "x-github-event"];
         assert_eq!(kept(&KeptHeaders::default(), &names), expected);
-        let everything = KeptHeaders::new(["x-*"]).expect("a pattern");
-        assert_eq!(kept(&everything, &names), ["x-github-event", "x-other"]);
+        let more = KeptHeaders::new(["x-*"]).expect("a pattern");
+        let expected = ["ce-id", "user-agent", "x-github-event", "x-other"];
+        assert_eq!(kept(&more, &names), expected);
     }
 
     #[test]
