@@ -210,11 +210,11 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
         return inspect_folder(global, Path::new(what));
     }
     // One that cannot be read begins no data folder.
-    let bundle = match &command {
+    let selected = match &command {
         PluginCommand::Install(args) => install::read(args)?,
         _ => None,
     };
-    let beginning = match bundle {
+    let beginning = match selected {
         Some(_) => Beginning::Made,
         None => Beginning::Refused,
     };
@@ -226,9 +226,7 @@ pub(crate) async fn run(global: &Global, command: PluginCommand) -> Result<()> {
     let done = match &command {
         PluginCommand::List => list(client, global).await,
         PluginCommand::Inspect { what } => inspect(client, global, what).await,
-        PluginCommand::Install(args) => {
-            install::install(client, global, args, bundle.as_ref()).await
-        }
+        PluginCommand::Install(args) => install::install(client, global, args, selected).await,
         PluginCommand::Upgrade(args) => upgrade(client, global, args).await,
         PluginCommand::Configure(args) => configure(client, global, args).await,
         PluginCommand::Grant(args) => grants::grant(client, global, args).await,

@@ -14,34 +14,35 @@ use super::{Global, InstallArgs, read_json};
 use crate::client::{Client, escape};
 use crate::output::{self, word};
 
+/// A bundle that is to be installed.
+pub(super) struct Selected {
+    bundle: Bundle,
+    /// What instances are to be made of.
+    components: Vec<String>,
+}
+
 /// The bundle in the folder that is named; none if none is. Read before anything
 /// is done, so that what is wrong with it is said with its path.
-pub(super) fn read(args: &InstallArgs) -> Result<Option<Bundle>> {
+pub(super) fn read(args: &InstallArgs) -> Result<Option<Selected>> {
     if !args.bundle.is_dir() {
         return Ok(None);
     }
     let bundle = Bundle::read_folder(&args.bundle)?;
-    chosen(args, names_of(&bundle))?;
-    Ok(Some(bundle))
-}
-
-/// The names of a bundle's components.
-fn names_of(bundle: &Bundle) -> impl Iterator<Item = String> {
     let components = bundle.manifest().components.iter();
-    components.map(|component| component.name.clone())
+    let components = chosen(args, components.map(|component| component.name.clone()))?;
+    Ok(Some(Selected { bundle, components }))
 }
 
 pub(super) async fn install(
     client: &Client,
     global: &Global,
     args: &InstallArgs,
-    bundle: Option<&Bundle>,
+    selected: Option<Selected>,
 ) -> Result<()> {
     let config = args.instance_config.as_deref().map(read_json).transpose()?;
     let mut text = String::new();
-    let (plugin, components) = if let Some(bundle) = bundle {
-        let components = chosen(args, names_of(bundle))?;
-        let plugin = send(client, args, bundle).await?;
+    let (plugin, components) = if let Some(Selected { bundle, components }) = selected {
+        let plugin = send(client, args, &bundle).await?;
         let sent = &plugin.bundle;
         let _ = writeln!(
             text,
